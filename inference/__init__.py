@@ -1,0 +1,1 @@
+"""One pinned process, one ONNX voice, many sentences. Importing this package loads no onnxruntime."""

@@ -1,0 +1,123 @@
+"""Words and pauses to phones: the one place that decides what a voice is asked to say.
+
+Training data is made with the same function, so a change here parts old voices from new text; treat it as frozen with
+the phone table. Pure; raises ValueError for a syllable or phone that is not in the table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Final
+
+from inference.frontend.phones import (
+    EDGE,
+    ENGLISH_CONSONANTS,
+    ENGLISH_VOWELS,
+    PAUSES,
+    Break,
+    Phone,
+    Position,
+    Tone,
+    split_syllable,
+)
+from inference.frontend.words import Word
+
+PAUSE_OF: Final = {
+    "，": ",", "、": "、", "；": ";", "：": ":", "。": ".", "．": ".", "｡": ".", "？": "?", "！": "!", "…": "…",
+    "—": "-", "–": "-", "―": "-", "（": "-", "）": "-", "(": "-", ")": "-", "[": "-", "]": "-", "【": "-", "】": "-",
+    "{": "-", "}": "-", "〔": "-", "〕": "-", "·": "", "～": "…", "~": "…",
+} | {mark: mark for mark in PAUSES if mark != EDGE}  # fmt: skip
+"""The pause phone of a punctuation mark; quotes, and whatever is not here, make no pause."""
+
+_CONSONANTS: Final = frozenset(ENGLISH_CONSONANTS)
+_STRESS: Final = {"0": Tone.UNSTRESSED, "1": Tone.PRIMARY, "2": Tone.SECONDARY}
+_SYLLABIC_AFTER: Final = {
+    "L": ("EL", _CONSONANTS - {"R", "W", "Y"}),
+    "M": ("EM", _CONSONANTS),
+    "N": ("EN", frozenset("T D S Z SH ZH F V TH DH K G P B CH JH".split())),
+}
+
+
+def assemble(items: Sequence[tuple[Word, str]]) -> tuple[Phone, ...]:
+    """The phones of one sentence, given its words and the punctuation mark after each (`""` for none).
+
+    Marks may be written marks (`，`) or pause phones (`,`). The last one closes the sentence, `.` when there is none.
+    A word's own `break_` may only be raised here: CLAUSE before an inside pause, SENTENCE before the closing one.
+    """
+    if not items:
+        raise ValueError("a sentence needs at least one word")
+    phones = [Phone(EDGE)]
+    last = len(items) - 1
+    for number, (word, mark) in enumerate(items):
+        pause = PAUSE_OF.get(mark, "")
+        if number == last:
+            phones += _word_phones(word, Break.SENTENCE)
+            phones.append(_pause(pause or ".", Break.SENTENCE))
+        elif pause:
+            phones += _word_phones(word, max(word.break_, Break.CLAUSE))
+            phones.append(_pause(pause, Break.CLAUSE))
+        else:
+            phones += _word_phones(word, max(word.break_, Break.WORD))
+    return tuple(phones)
+
+
+def phones_of(words: Sequence[Word], pauses: Sequence[str] = ()) -> tuple[Phone, ...]:
+    """`assemble` for parallel sequences: `pauses[i]` is the mark after `words[i]`; missing ones are none."""
+    marks = [*pauses, *[""] * (len(words) - len(pauses))]
+    return assemble(list(zip(words, marks, strict=True)))
+
+
+def _word_phones(word: Word, break_: Break) -> tuple[Phone, ...]:
+    return (_mandarin_phones if word.lang == "zh" else _english_phones)(word.spoken, break_)
+
+
+@lru_cache(maxsize=64)
+def _pause(name: str, break_: Break) -> Phone:
+    return Phone(name, Tone.NONE, Position.NONE, break_)
+
+
+@lru_cache(maxsize=1 << 15)  # the words of a language repeat: making phones anew is half the time of a short sentence
+def _mandarin_phones(spoken: tuple[str, ...], break_: Break) -> tuple[Phone, ...]:
+    phones: list[Phone] = []
+    for number, syllable in enumerate(spoken):
+        names, tone = split_syllable(syllable)
+        position = _position(number, len(spoken))
+        edge = break_ if number == len(spoken) - 1 else Break.NONE
+        phones += (Phone(name, tone, position, edge) for name in names)
+    return tuple(phones)
+
+
+@lru_cache(maxsize=1 << 15)
+def _english_phones(spoken: tuple[str, ...], break_: Break) -> tuple[Phone, ...]:
+    sounds = [_sound(phone) for phone in _with_syllabic(spoken)]
+    last_vowel = max((n for n, (name, _) in enumerate(sounds) if name not in _CONSONANTS), default=0)
+    return tuple(
+        Phone(name, tone, _position(n, len(sounds)), break_ if n >= last_vowel else Break.NONE)
+        for n, (name, tone) in enumerate(sounds)
+    )
+
+
+def _with_syllabic(phones: tuple[str, ...]) -> tuple[str, ...]:
+    if len(phones) >= 3 and phones[-2] == "AH0" and phones[-1] in _SYLLABIC_AFTER:
+        syllabic, after = _SYLLABIC_AFTER[phones[-1]]
+        if phones[-3] in after:
+            return (*phones[:-2], syllabic + "0")
+    return phones
+
+
+def _sound(phone: str) -> tuple[str, Tone]:
+    if phone in _CONSONANTS:
+        return phone, Tone.UNSTRESSED
+    name, stress = phone[:-1], _STRESS.get(phone[-1:])
+    if name not in ENGLISH_VOWELS or stress is None:
+        raise ValueError(f"not a CMUdict phone: {phone!r}")
+    return name, stress
+
+
+def _position(number: int, count: int) -> Position:
+    if count == 1:
+        return Position.SINGLE
+    if number == 0:
+        return Position.BEGIN
+    return Position.END if number == count - 1 else Position.MIDDLE
