@@ -1,0 +1,258 @@
+"""The parallel voice: phones → durations and pitch → frames → wave, small, local and without a discriminator.
+
+    prosody   embeddings → 4 ConvNeXt blocks over phones → duration of each phone; pitch and voicing at `KNOTS` points of it
+    decoder   frames → 6 ConvNeXt blocks → per frame and FFT bin: gain and phase of a pulse train, gain of noise → overlap-add
+
+A source-filter vocoder in the STFT domain: since the source's phase is known, spectral losses alone teach the filter (the
+idea of NSF, Wang et al. 2019, arXiv:1904.12088, with the head of Vocos, Siuzdak 2023, arXiv:2306.00814, and blocks of
+ConvNeXt, Liu et al. 2022, arXiv:2201.03545). Pitch is a line through a few points of each phone: Mandarin tones are contours
+over a syllable, so a frame-wise net has nothing to add, and phones are eight times fewer than frames.
+
+Shapes: B sentences, N phones, T frames, S samples, D width, F bins.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from inference.frontend.phones import PHONES, Break, Position, Tone
+
+HOP: Final = 256
+FFT: Final = 512
+BINS: Final = FFT // 2 + 1
+KNOTS: Final = 6
+NOISE_ROWS: Final = 512  # 6 s before the noise repeats
+KERNEL: Final = 7
+POSITION_FEATURES: Final = 6
+LOG_F0_MEAN: Final = 5.0  # 148 Hz
+LOG_F0_SCALE: Final = 0.4  # both speakers lie within ±2
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """How large a voice is. The standard voice and the light one differ in nothing else."""
+
+    name: str
+    width: int
+    blocks: int
+    encoder_width: int = 192
+    encoder_blocks: int = 4
+    speakers: int = 2
+
+
+SIZES: Final = {size.name: size for size in (Size("standard", 256, 6), Size("light", 128, 4, 128, 3))}
+
+
+class Block(nn.Module):
+    """ConvNeXt: depthwise convolution along time, then two matrix products per position. (B, T, C) → (B, T, C)."""
+
+    def __init__(self, width: int, factor: int) -> None:
+        super().__init__()
+        self.depthwise = nn.Conv1d(width, width, KERNEL, padding=KERNEL // 2, groups=width)
+        self.norm = nn.LayerNorm(width, eps=1e-6)
+        self.up = nn.Linear(width, factor * width)
+        self.down = nn.Linear(factor * width, width)
+        nn.init.normal_(self.down.weight, std=0.02)
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        """mask (B, T, 1) is 1 inside the sentence: what lies beyond its end must not leak into it."""
+        y = self.depthwise((x * mask).transpose(1, 2)).transpose(1, 2)
+        y: Tensor = self.down(functional.gelu(self.up(self.norm(y))))
+        return x + y
+
+
+class Encoder(nn.Module):
+    """Phones in context. ids (B, N, 4) → (B, N, E)."""
+
+    def __init__(self, size: Size) -> None:
+        super().__init__()
+        width = size.encoder_width
+        counts = (len(PHONES), len(Tone), len(Position), len(Break))
+        self.embeddings = nn.ModuleList(nn.Embedding(count, width) for count in counts)
+        self.speaker = nn.Embedding(size.speakers, width)
+        self.blocks = nn.ModuleList(Block(width, 3) for _ in range(size.encoder_blocks))
+        self.norm = nn.LayerNorm(width, eps=1e-6)
+        for embedding in (*self.embeddings, self.speaker):
+            nn.init.normal_(embedding.weight, std=0.3)
+
+    def forward(self, ids: Tensor, mask: Tensor, speaker: Tensor) -> Tensor:
+        x = self.speaker(speaker).unsqueeze(1).expand(-1, ids.shape[1], -1)
+        for index, embedding in enumerate(self.embeddings):
+            x = x + embedding(ids[..., index])
+        for block in self.blocks:
+            x = block(x, mask)
+        out: Tensor = self.norm(x)
+        return out
+
+
+class Voice(nn.Module):
+    """Both halves. The encoder's output feeds three heads; the frames head is what the decoder hears of the text."""
+
+    def __init__(self, size: Size) -> None:
+        super().__init__()
+        self.size = size
+        self.encoder = Encoder(size)
+        self.duration = nn.Sequential(nn.Linear(size.encoder_width, 96), nn.GELU(), nn.Linear(96, 1))
+        self.pitch = nn.Sequential(nn.Linear(size.encoder_width, 192), nn.GELU(), nn.Linear(192, 2 * KNOTS))
+        self.phone_to_frame = nn.Linear(size.encoder_width, size.width)
+        self.position_to_frame = nn.Linear(POSITION_FEATURES, size.width)
+        self.source_to_frame = nn.Linear(2, size.width)
+        self.blocks = nn.ModuleList(Block(size.width, 3) for _ in range(size.blocks))
+        self.norm = nn.LayerNorm(size.width, eps=1e-6)
+        self.head = nn.Linear(size.width, 3 * BINS)
+        with torch.no_grad():
+            self.head.weight.mul_(0.1)
+            self.head.bias[:BINS] = -3.0
+            self.head.bias[BINS : 2 * BINS] = 0.0
+            self.head.bias[2 * BINS :] = -4.0
+        forward, inverse = fourier_matrices()
+        self.register_buffer("fourier", forward, persistent=False)  # (4, 256, 257): even, odd
+        self.register_buffer("inverse", inverse, persistent=False)
+        self.register_buffer("noise", noise_table(), persistent=False)  # (NOISE_ROWS, 2 * BINS)
+
+    def encode(self, ids: Tensor, mask: Tensor, speaker: Tensor) -> Tensor:
+        """(B, N, 4), (B, N, 1), (B,) → (B, N, E)."""
+        out: Tensor = self.encoder(ids, mask, speaker)
+        return out
+
+    def log_durations(self, encoded: Tensor) -> Tensor:
+        """log(1 + frames) of each phone at the speaker's own rate, (B, N)."""
+        out: Tensor = self.duration(encoded).squeeze(-1)
+        return out
+
+    def contour(self, encoded: Tensor, phone_of_frame: Tensor, place: Tensor) -> tuple[Tensor, Tensor]:
+        """log F0 and voicing logit of each frame, (B, T), on the line through the knots of its phone.
+
+        phone_of_frame (B, T) int64; place (B, T) in 0..1 is where in its phone the frame's centre lies.
+        """
+        knots = self.pitch(encoded)  # (B, N, 2 * KNOTS)
+        at = knots.gather(1, phone_of_frame.unsqueeze(-1).expand(-1, -1, 2 * KNOTS))
+        weights = hat_weights(place)  # (B, T, KNOTS)
+        log_f0 = LOG_F0_MEAN + LOG_F0_SCALE * (at[..., :KNOTS] * weights).sum(-1)
+        return log_f0, (at[..., KNOTS:] * weights).sum(-1)
+
+    def frames(self, encoded: Tensor, phone_of_frame: Tensor, position: Tensor) -> Tensor:
+        """What the decoder hears of the text: (B, N, E), (B, T), (B, T, 6) → (B, T, D)."""
+        phones = self.phone_to_frame(encoded)
+        index = phone_of_frame.unsqueeze(-1).expand(-1, -1, phones.shape[-1])
+        out: Tensor = phones.gather(1, index) + self.position_to_frame(position)
+        return out
+
+    def decode(
+        self, frames: Tensor, log_f0: Tensor, voicing: Tensor, phase: Tensor, start: Tensor, mask: Tensor
+    ) -> Tensor:
+        """Frames to wave: (B, T, D), (B, T), (B, T), (B, T), (B,), (B, T, 1) → (B, T * HOP). See docs/voice-pack.md."""
+        source = torch.stack([(log_f0 - LOG_F0_MEAN) / LOG_F0_SCALE, voicing], -1)
+        x = frames + self.source_to_frame(source)
+        for block in self.blocks:
+            x = block(x, mask)
+        gain, angle, noise_gain = self.head(self.norm(x)).float().split(BINS, -1)
+        # exp is bounded: e^4 is 35 dB above anything the teacher says
+        gain, noise_gain = gain.clamp(max=4.0).exp() * mask, noise_gain.clamp(max=4.0).exp() * mask
+        real, imaginary = self._spectrum(pulses(log_f0.float(), phase.float()))
+        cos, sin = gain * angle.cos(), gain * angle.sin()
+        row = (start.unsqueeze(1) + torch.arange(frames.shape[1], device=frames.device)) % NOISE_ROWS
+        noise = self.noise[row]
+        return self._wave(
+            real * cos - imaginary * sin + noise_gain * noise[..., :BINS],
+            real * sin + imaginary * cos + noise_gain * noise[..., BINS:],
+        )
+
+    def _spectrum(self, source: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, T, HOP) → real and imaginary (B, T, BINS) of windows centred on the hops.
+
+        A window's even and odd parts have a real and an imaginary spectrum, so two products of half the size do it.
+        """
+        padded = functional.pad(source, (0, 0, 1, 1))
+        window = torch.cat([padded[:, :-2, HOP // 2 :], source, padded[:, 2:, : HOP // 2]], -1)
+        left, right = window[..., :HOP], window[..., HOP:].flip(-1)
+        return (left + right) @ self.fourier[0], (left - right) @ self.fourier[1]
+
+    def _wave(self, real: Tensor, imaginary: Tensor) -> Tensor:
+        even, odd = real @ self.inverse[0], imaginary @ self.inverse[1]
+        window = torch.cat([even + odd, (even - odd).flip(-1)], -1)  # (B, T, FFT)
+        before, middle, after = window[..., : HOP // 2], window[..., HOP // 2 : -HOP // 2], window[..., -HOP // 2 :]
+        from_previous = functional.pad(after[:, :-1], (0, 0, 1, 0))
+        from_next = functional.pad(before[:, 1:], (0, 0, 0, 1))
+        return (middle + torch.cat([from_previous, from_next], -1)).flatten(1)
+
+
+def fourier_matrices() -> tuple[Tensor, Tensor]:
+    """Folded DFT with a sqrt-Hann window: (2, HOP, BINS) forward, (2, BINS, HOP) inverse. Phase is zero at the centre.
+
+    With x folded about the window's centre, X[k] = Σ (x[n] + x[511-n]) cos − i Σ (x[n] − x[511-n]) sin, n < 256, angles
+    taken from the centre. Sqrt-Hann twice is Hann, which adds up to 1 at half overlap.
+    """
+    n = torch.arange(HOP, dtype=torch.float64)
+    k = torch.arange(BINS, dtype=torch.float64)
+    window = torch.sin(torch.pi * (n + 0.5) / FFT)
+    angle = 2 * torch.pi * torch.outer(n - (FFT - 1) / 2, k) / FFT
+    weight = torch.full((BINS,), 2.0 / FFT, dtype=torch.float64)
+    weight[0] = weight[-1] = 1.0 / FFT
+    forward = torch.stack([window[:, None] * angle.cos(), -window[:, None] * angle.sin()])
+    inverse = torch.stack([(window[:, None] * angle.cos() * weight).T, -(window[:, None] * angle.sin() * weight).T])
+    return forward.float(), inverse.float()
+
+
+def noise_table() -> Tensor:
+    """Complex Gaussian rows, the same for ever: what a sentence sounds like does not depend on when it is said.
+
+    Rounded to int8 steps of 1/32, as the pack stores it. (NOISE_ROWS, 2 * BINS), each part of unit variance.
+    """
+    generator = torch.Generator().manual_seed(20_261_122)
+    table = torch.randn(NOISE_ROWS, 2 * BINS, generator=generator)
+    return (table * 32).round().clamp(-127, 127) / 32
+
+
+def pulses(log_f0: Tensor, phase: Tensor) -> Tensor:
+    """A band-limited pulse train, (B, T) log Hz and cycles → (B, T, HOP): all harmonics below 0.48 of the sample rate.
+
+    Σ cos(kφ), k = 1..K is (sin((K + ½)φ) / sin(φ/2) − 1) / 2 (Dirichlet), scaled to the power of one at any pitch.
+    """
+    step = log_f0.exp() / 22_050.0
+    n = torch.arange(HOP, device=log_f0.device, dtype=log_f0.dtype)
+    cycles = phase.unsqueeze(-1) + step.unsqueeze(-1) * n
+    half = torch.pi * (cycles - cycles.round())  # φ/2 in −π/2..π/2
+    half = torch.where(half.abs() < 1e-4, torch.full_like(half, 1e-4), half)
+    harmonics = (0.48 / step).floor().unsqueeze(-1)
+    kernel = (torch.sin((2 * harmonics + 1) * half) / torch.sin(half) - 1) * 0.5
+    return kernel * (2.0 / harmonics).sqrt()
+
+
+def hat_weights(place: Tensor) -> Tensor:
+    """Linear interpolation between KNOTS evenly spaced points: (B, T) in 0..1 → (B, T, KNOTS), rows adding up to 1."""
+    knots = torch.arange(KNOTS, device=place.device, dtype=place.dtype)
+    return (1 - (place.unsqueeze(-1) * (KNOTS - 1) - knots).abs()).clamp(min=0)
+
+
+def expand(durations: Tensor, frames: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Frames of a sentence from its phones' lengths in frames: (B, N) int64, T → indices and positions.
+
+    Returns phone_of_frame (B, T), place (B, T), position (B, T, 6) and mask (B, T, 1).
+    """
+    ends = durations.cumsum(1)
+    t = torch.arange(frames, device=durations.device)
+    phone = (t[None, :, None] >= ends[:, None, :]).sum(-1)
+    mask = (t[None] < ends[:, -1:]).unsqueeze(-1).float()
+    phone = phone.clamp(max=durations.shape[1] - 1)
+    length = durations.gather(1, phone).float().clamp(min=1)
+    before = (t[None] - (ends - durations).gather(1, phone)).float()
+    place = ((before + 0.5) / length).clamp(0, 1)
+    after = length - 1 - before
+    position = torch.stack(
+        [place, (torch.pi * place).sin(), 1 / (1 + before.clamp(min=0)), 1 / (1 + after.clamp(min=0)),
+         length.log() * 0.5, length.reciprocal()], -1
+    )  # fmt: skip
+    return phone, place, position, mask
+
+
+def phase_of(log_f0: Tensor) -> Tensor:
+    """Cycles of the source at the first sample of each frame, in [0, 1): (B, T) → (B, T)."""
+    turns = log_f0.double().exp() * (HOP / 22_050.0)
+    total = turns.cumsum(-1) - turns
+    return (total - total.floor()).float()
