@@ -157,7 +157,8 @@ def _arrays(words: Iterable[Aligned], inventory: Sequence[str]) -> dict[str, npt
 
 def _steps(probabilities: Sequence[float]) -> npt.NDArray[np.uint8]:
     nats = -np.log(np.maximum(np.array(probabilities), 1e-7))
-    return np.clip(np.rint(nats * STEP), 0, 255).astype(np.uint8)
+    steps: npt.NDArray[np.uint8] = np.clip(np.rint(nats * STEP), 0, 255).astype(np.uint8)
+    return steps
 
 
 def _measure(model: Graphones, held_out: Sequence[Entry], variants: dict[str, set[tuple[str, ...]]]) -> None:

@@ -1,0 +1,136 @@
+"""Numbers as words, in both languages. Takes strings of ASCII digits, so that no number is too long; pure."""
+
+from __future__ import annotations
+
+from typing import Final
+
+_ZH_DIGITS: Final = "零一二三四五六七八九"
+_ZH_PLACES: Final = ("", "十", "百", "千")
+_ZH_GROUPS: Final = ("", "万", "亿", "万亿")
+_LONGEST: Final = 15
+"""Digits of the longest number read as a quantity; a longer one is a code and is read digit by digit."""
+
+_EN_DIGITS: Final = tuple("zero one two three four five six seven eight nine".split())
+_EN_TEENS: Final = tuple("ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen".split())
+_EN_TENS: Final = ("", "", *"twenty thirty forty fifty sixty seventy eighty ninety".split())
+_EN_GROUPS: Final = ("", "thousand", "million", "billion", "trillion")
+_EN_ORDINALS: Final = {
+    "one": "first", "two": "second", "three": "third", "five": "fifth", "eight": "eighth", "nine": "ninth",
+    "twelve": "twelfth",
+}  # fmt: skip
+
+
+def zh_digits(digits: str, one: str = "一") -> str:
+    """Digit by digit: `2008` → 二零零八. Telephone numbers say 幺 for `one`."""
+    return "".join(one if digit == "1" else _ZH_DIGITS[int(digit)] for digit in digits)
+
+
+def zh_cardinal(digits: str) -> str:
+    """A quantity: `10500` → 一万零五百, `20000` → 两万. Leading zeros make it a code: `007` → 零零七."""
+    if len(digits) > _LONGEST or (len(digits) > 1 and digits[0] == "0"):
+        return zh_digits(digits)
+    value = int(digits)
+    if value == 0:
+        return "零"
+    groups: list[int] = []
+    while value:
+        value, group = divmod(value, 10000)
+        groups.append(group)
+    said = ""
+    for place in range(len(groups) - 1, -1, -1):
+        group = groups[place]
+        if group == 0:
+            continue
+        # a zero is said once for any gap before this group, unless nothing has been said yet
+        gap = said and (group < 1000 or groups[place + 1] == 0)
+        said += ("零" if gap else "") + _zh_group(group, _ZH_GROUPS[place], leading=not said)
+    return said
+
+
+def zh_number(text: str) -> str:
+    """A decimal: `3.14` → 三点一四, `-5` → 负五, `1,234` → 一千二百三十四."""
+    sign, text = ("负", text[1:]) if text[:1] in "-−" else ("", text)
+    whole, _, fraction = text.replace(",", "").partition(".")
+    said = zh_cardinal(whole) if whole else "零"
+    return sign + said + ("点" + zh_digits(fraction) if fraction else "")
+
+
+def _zh_group(group: int, unit: str, *, leading: bool) -> str:
+    if group == 2 and unit:
+        return "两" + unit
+    said, gap = "", False
+    for place in range(3, -1, -1):
+        digit = group // 10**place % 10
+        if digit == 0:
+            gap = bool(said)
+            continue
+        if leading and not said and digit == 1 and place == 1:
+            said = "十"  # 十五, but 一百一十五
+        elif leading and not said and digit == 2 and place == 3:
+            said = "两千"
+        else:
+            said += ("零" if gap else "") + _ZH_DIGITS[digit] + _ZH_PLACES[place]
+        gap = False
+    return said + unit
+
+
+def en_digits(digits: str) -> str:
+    """Digit by digit: `911` → nine one one."""
+    return " ".join(_EN_DIGITS[int(digit)] for digit in digits)
+
+
+def en_cardinal(digits: str) -> str:
+    """A quantity: `1234` → one thousand two hundred thirty four. Leading zeros make it a code."""
+    if len(digits) > _LONGEST or (len(digits) > 1 and digits[0] == "0"):
+        return en_digits(digits)
+    value = int(digits)
+    if value == 0:
+        return "zero"
+    said: list[str] = []
+    for place in range(len(_EN_GROUPS) - 1, -1, -1):
+        group = value // 1000**place % 1000
+        if group:
+            said += _en_group(group)
+            said += [_EN_GROUPS[place]] if place else []
+    return " ".join(said)
+
+
+def en_ordinal(digits: str) -> str:
+    """`21` → twenty first."""
+    *first, last = en_cardinal(digits).split()
+    regular = last[:-1] + "ieth" if last.endswith("y") else last + "th"
+    return " ".join([*first, _EN_ORDINALS.get(last, regular)])
+
+
+def en_number(text: str) -> str:
+    """A decimal: `3.14` → three point one four, `-5` → minus five."""
+    sign, text = ("minus ", text[1:]) if text[:1] in "-−" else ("", text)
+    whole, _, fraction = text.replace(",", "").partition(".")
+    said = en_cardinal(whole) if whole else "zero"
+    return sign + said + (" point " + en_digits(fraction) if fraction else "")
+
+
+def en_year(digits: str) -> str:
+    """A year of four digits: `1999` → nineteen ninety nine, `2005` → two thousand five, `1900` → nineteen hundred."""
+    century, rest = digits[:2], digits[2:]
+    if digits[1:3] == "00" or century[0] == "0":
+        return en_cardinal(digits)
+    if rest == "00":
+        return f"{en_cardinal(century)} hundred"
+    return f"{en_cardinal(century)} {'oh ' + en_cardinal(rest[1]) if rest[0] == '0' else en_cardinal(rest)}"
+
+
+def en_plural(said: str) -> str:
+    """The plural of a number's last word: twenty twenty → twenty twenties."""
+    return said[:-1] + "ies" if said.endswith("y") else said + ("es" if said.endswith("x") else "s")
+
+
+def _en_group(group: int) -> list[str]:
+    hundreds, rest = divmod(group, 100)
+    said = [_EN_DIGITS[hundreds], "hundred"] if hundreds else []
+    if rest >= 20:
+        said.append(_EN_TENS[rest // 10])
+        rest %= 10
+    elif rest >= 10:
+        return [*said, _EN_TEENS[rest - 10]]
+    return [*said, _EN_DIGITS[rest]] if rest else said
