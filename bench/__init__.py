@@ -1,0 +1,1 @@
+"""Measurements: each says on which machine, with what, and how."""

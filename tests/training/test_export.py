@@ -1,0 +1,128 @@
+"""The ONNX graphs say what the torch net says, alone, in a batch and in pieces."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from inference.frontend.phones import Phone, Position, Tone, split_syllable
+from inference.utterance import Manner, Utterance
+from inference.voice import Voice as Pack
+from training import net
+from training.data import Utterance as Taught
+from training.data import utterance
+from training.export import Precision, Record, export
+from training.teacher import SPEAKERS, speak
+
+SIZE = net.Size("tiny", width=32, blocks=2, encoder_width=24, encoder_blocks=1)
+RECORD = Record("0" * 40, 1, 0.0, 0, {})
+
+
+def sentence(text: str, mark: str = ".") -> tuple[Phone, ...]:
+    phones = [Phone("^")]
+    for syllable in text.split():
+        names, tone = split_syllable(syllable)
+        phones += [Phone(name, tone, Position.SINGLE) for name in names]
+    return (*phones, Phone(mark))
+
+
+SENTENCES = (sentence("ni3 hao3"), sentence("jin1 tian1 tian1 qi4 hen3 hao3", "!"), sentence("zai4 jian4", "?"))
+
+
+@pytest.fixture(scope="module")
+def voice() -> net.Voice:
+    torch.manual_seed(7)
+    made = net.Voice(SIZE).eval()
+    with torch.no_grad():
+        made.duration[2].bias.fill_(1.6)  # type: ignore[union-attr,operator]
+        made.head.bias[: 2 * net.BINS] += 1.0
+    return made
+
+
+@pytest.fixture(scope="module")
+def calibration() -> list[Taught]:
+    return [utterance(phones, 0, speak(phones, SPEAKERS[0]), plain=True, number=0) for phones in SENTENCES]
+
+
+@pytest.fixture(scope="module", params=["fp32", "int8"])
+def pack(
+    request: pytest.FixtureRequest, voice: net.Voice, calibration: list[Taught], tmp_path_factory: pytest.TempPathFactory
+) -> Pack:
+    precision: Precision = request.param
+    folder: Path = tmp_path_factory.mktemp(precision) / "tiny"
+    return Pack.load(export(voice, folder, RECORD, calibration, precision))
+
+
+@torch.no_grad()
+def torch_speech(voice: net.Voice, phones: tuple[Phone, ...], speaker: int) -> tuple[np.ndarray, np.ndarray]:
+    ids = torch.tensor([[phone.ids for phone in phones]])
+    encoded = voice.encode(ids, torch.ones(1, len(phones), 1), torch.tensor([speaker]))
+    ends = (voice.log_durations(encoded).exp() - 1).clamp(min=1).cumsum(1).round().long()
+    durations = torch.diff(ends, prepend=torch.zeros(1, 1, dtype=torch.int64))
+    phone, place, position, mask = net.expand(durations, int(ends[0, -1]))
+    log_f0, voicing = voice.contour(encoded, phone, place)
+    audio = voice.decode(
+        voice.frames(encoded, phone, position),
+        log_f0,
+        (voicing > 0).float(),
+        net.phase_of(log_f0),
+        torch.zeros(1, dtype=torch.int64),
+        mask,
+    )
+    return durations[0].numpy(), audio[0].numpy()
+
+
+@pytest.mark.parametrize("speaker", ["female", "male"])
+@pytest.mark.parametrize("phones", SENTENCES, ids=len)
+def test_the_graphs_say_what_the_net_says(pack: Pack, voice: net.Voice, phones: tuple[Phone, ...], speaker: str) -> None:
+    durations, audio = torch_speech(voice, phones, ["female", "male"].index(speaker))
+    speech = pack.speak(phones, speaker=speaker, energy_db=-12.0)  # far from the limiter
+    if pack.pack.precision == "fp32":
+        assert speech.durations.tolist() == durations.tolist()
+        np.testing.assert_allclose(speech.audio, audio * 10 ** (-12 / 20), atol=2e-3)  # float32 cosines of large angles
+    else:
+        assert abs(int(speech.durations.sum()) - int(durations.sum())) <= 2
+
+
+def test_a_batch_is_its_sentences_one_by_one(pack: Pack) -> None:
+    batch = pack.speak_batch([Utterance(phones, Manner("male")) for phones in SENTENCES])
+    for phones, together in zip(SENTENCES, batch, strict=True):
+        alone = pack.speak(phones, speaker="male")
+        assert together.durations.tolist() == alone.durations.tolist()
+        np.testing.assert_allclose(together.audio, alone.audio, atol=1e-5)
+
+
+def test_pieces_are_the_whole(pack: Pack) -> None:
+    (prosody,) = pack.plan([Utterance(SENTENCES[1], Manner("female"))])
+    whole = pack.decode(prosody, 0, prosody.frame_count)
+    edges = [0, 1, 7, prosody.frame_count // 2, prosody.frame_count]
+    pieces = [pack.decode(prosody, first, last) for first, last in zip(edges, edges[1:], strict=False)]
+    np.testing.assert_allclose(np.concatenate(pieces), whole, atol=1e-6)
+
+
+@pytest.mark.parametrize("speed", [0.5, 0.8, 1.0, 1.3, 2.0])
+def test_speed_divides_the_length_and_no_phone_vanishes(pack: Pack, speed: float) -> None:
+    natural = pack.speak(SENTENCES[1], speaker="female")
+    fast = pack.speak(SENTENCES[1], speaker="female", speed=speed)
+    assert fast.durations.min() >= 1
+    assert fast.durations.sum() == pytest.approx(natural.durations.sum() / speed, abs=1 + 0.2 * len(SENTENCES[1]))
+
+
+def test_folded_transforms_give_back_what_goes_in(voice: net.Voice) -> None:
+    hops = torch.randn(1, 12, net.HOP, generator=torch.Generator().manual_seed(1))
+    again = voice._wave(*voice._spectrum(hops)).view(1, 12, net.HOP)
+    torch.testing.assert_close(again[:, 1:-1], hops[:, 1:-1], atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("hz", [70.0, 100.0, 220.0, 400.0])
+def test_pulses_have_every_harmonic_equally_and_unit_power(hz: float) -> None:
+    log_f0 = torch.full((1, 172), float(np.log(hz)))
+    train = net.pulses(log_f0, net.phase_of(log_f0)).flatten().numpy()
+    spectrum = np.abs(np.fft.rfft(train * np.hanning(len(train))))
+    bins = (np.arange(1, int(9000 / hz)) * hz * len(train) / 22_050).round().astype(int)
+    peaks = np.array([spectrum[max(0, b - 2) : b + 3].max() for b in bins])
+    assert np.mean(train**2) == pytest.approx(1.0, rel=0.05)
+    assert peaks.max() / peaks.min() < 1.5

@@ -1,0 +1,59 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from inference.frontend.phones import Phone
+from inference.frontend.reading import NothingToSay, Reading, Sentence
+from inference.utterance import Manner
+from inference.voice import Voice
+from tests.tiny_pack import RATE_HZ
+from tts_server.narration import narrate, write_script
+
+PHONES = (Phone("^"), Phone("a"), Phone("^"))
+
+
+def read(text: str) -> Reading:
+    """A sentence for each stop; a snowman has no reading."""
+    sentences = [s.strip() for s in text.replace("。", ".").split(".") if s.strip(" *☃\n\u3000")]
+    if not sentences:
+        raise NothingToSay(f"nothing to say in {text!r}")
+    return Reading(text, tuple(Sentence(s, (), PHONES) for s in sentences), tuple(c for c in text if c == "☃"))
+
+
+@pytest.mark.parametrize(
+    ("text", "lines"),
+    [
+        ("One. Two.", [("One", 0.25), ("Two", 0.5)]),
+        ("One.\n\nTwo.", [("One", 0.5), ("Two", 0.5)]),
+        ("A line\nwrapped by hand. Two.", [("A line\nwrapped by hand", 0.25), ("Two", 0.5)]),
+        ("第一段。\n第二段。第三句。", [("第一段", 0.5), ("第二段", 0.25), ("第三句", 0.5)]),
+        ("第一段\n\u3000\u3000第二段", [("第一段", 0.5), ("第二段", 0.5)]),
+        ("One.\n\n* * *\n\nTwo.", [("One", 0.5), ("Two", 0.5)]),
+    ],
+)
+def test_paragraphs_pause_longer_than_sentences(text: str, lines: list[tuple[str, float]]) -> None:
+    assert [(line.text, line.pause_after_s) for line in write_script(text, read).lines] == lines
+
+
+def test_what_has_no_reading_is_told_once() -> None:
+    assert write_script("One ☃.\n\nTwo ☃.", read).unspoken == ("☃",)
+
+
+def test_a_text_without_anything_to_say_is_refused() -> None:
+    with pytest.raises(NothingToSay):
+        write_script("* * *\n\n***", read)
+    with pytest.raises(ValueError, match="empty"):
+        write_script(" \n ", read)
+
+
+@pytest.mark.parametrize("speed", [1.0, 2.0])
+def test_silence_stands_between_sentences_and_not_after_the_last(voice: Voice, speed: float) -> None:
+    manner = Manner("female", speed=speed)
+    single = voice.speak(PHONES, speaker="female", speed=speed)
+    first, second, third = narrate(write_script("One. Two.\n\nThree.", read), voice, manner)
+    for spoken, pause_s in ((first, 0.25), (second, 0.5), (third, 0.0)):
+        np.testing.assert_array_equal(spoken[: len(single.audio)], single.audio)
+        rest = spoken[len(single.audio) :]
+        assert len(rest) == round(pause_s / speed * RATE_HZ)
+        assert not rest.any()

@@ -1,0 +1,1 @@
+"""The server's own room: text in, audio out. It computes nothing itself; voices run in `inference`."""

@@ -1,0 +1,299 @@
+"""The command line: `say`, `voices`, `phones`, `bench`. Exit codes: 0 done, 1 failed, 2 asked for wrongly.
+
+Each command loads what it needs when it runs, so that `--help` and a typing error answer at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.metadata
+import io
+import os
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+from inference.utterance import ENERGY_RANGE, PITCH_RANGE, SPEED_RANGE, Manner
+from tts_server.audio import FORMATS, AudioError, open_audio
+
+T = TypeVar("T")
+
+DONE, FAILED, MISUSED, INTERRUPTED = 0, 1, 2, 130
+
+
+class UsageError(Exception):
+    """The command was asked for wrongly; the message says how to ask."""
+
+
+class Failure(Exception):
+    """The command was right and still did not work; the message says why."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a terminal without Unicode shows escapes rather than an error
+            stream.reconfigure(errors="backslashreplace")
+    try:
+        args = _parser().parse_args(argv)
+        return _run(args)
+    except SystemExit as exit_:  # argparse: help is 0, a usage error 2
+        return exit_.code if isinstance(exit_.code, int) else MISUSED
+    except UsageError as error:
+        return _complain(str(error), MISUSED)
+    except Failure as error:
+        return _complain(str(error), FAILED)
+    except BrokenPipeError:  # `… | head` has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED
+    except KeyboardInterrupt:
+        return INTERRUPTED
+
+
+def _run(args: argparse.Namespace) -> int:
+    code: int = args.run(args)
+    sys.stdout.flush()  # a closed pipe is met here rather than after main
+    return code
+
+
+def _complain(message: str, code: int) -> int:
+    print(f"tts-server: {message}", file=sys.stderr)
+    return code
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="tts-server", description="Speaks Chinese and English on a CPU.")
+    parser.add_argument("--version", action="version", version=f"tts-server {_version()}")
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+
+    say = commands.add_parser("say", help="speak a text into a file, or aloud")
+    _add_text(say)
+    say.add_argument("-o", "--output", type=Path, metavar="FILE", help="where to write; without it the text is played")
+    say.add_argument("--format", choices=FORMATS, help="of the file; otherwise by its extension")
+    say.add_argument("--voice", default="female", help="which speaker (default: %(default)s); `voices` lists them")
+    _add_pack(say)
+    say.add_argument("--speed", type=float, default=1.0, help=_range_help("times natural speed", SPEED_RANGE))
+    say.add_argument("--pitch", type=float, default=0.0, help=_range_help("semitones higher or lower", PITCH_RANGE))
+    say.add_argument("--energy", type=float, default=0.0, help=_range_help("decibels louder or softer", ENERGY_RANGE))
+    say.set_defaults(run=_say)
+
+    voices = commands.add_parser("voices", help="list the voices")
+    voices.add_argument("--json", action="store_true", help="for programs")
+    _add_voices_dir(voices)
+    voices.set_defaults(run=_voices)
+
+    phones = commands.add_parser("phones", help="show how a text is read: readings, tones, breaks, phones")
+    _add_text(phones)
+    phones.add_argument("--json", action="store_true", help="for programs")
+    phones.set_defaults(run=_phones)
+
+    bench = commands.add_parser("bench", help="measure")
+    benches = bench.add_subparsers(metavar="WHAT", required=True)
+    engine = benches.add_parser("engine", help="how fast a voice is on this machine")
+    engine.add_argument("--seconds", type=float, default=10.0, help="how long to measure (default: %(default)g)")
+    engine.add_argument("--cores", type=int, help="how many cores, a process on each (default: all it may use)")
+    engine.add_argument("--batch", type=int, default=1, help="sentences in one run of a graph (default: %(default)s)")
+    engine.add_argument("--precision", choices=("int8", "fp32"), help="insist that the pack is of this precision")
+    engine.add_argument("--json", type=Path, metavar="FILE", help="write the result there too")
+    _add_pack(engine)
+    engine.set_defaults(run=_bench_engine)
+    return parser
+
+
+def _version() -> str:
+    try:
+        return importlib.metadata.version("tts-server")
+    except importlib.metadata.PackageNotFoundError:
+        return "(not installed)"
+
+
+def _add_text(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_mutually_exclusive_group(required=True)
+    group.add_argument("text", nargs="?", metavar="TEXT", help="what to say; after `--` if it begins with a dash")
+    group.add_argument(
+        "-f", "--file", metavar="FILE", help="read the text from a file in UTF-8, `-` from standard input"
+    )
+
+
+def _add_pack(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--pack", default="standard", help="name or folder of a voice pack (default: %(default)s)")
+    _add_voices_dir(parser)
+
+
+def _add_voices_dir(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--voices-dir", type=Path, metavar="DIR", help="where packs are (default: those shipped)")
+
+
+def _range_help(what: str, bounds: tuple[float, float]) -> str:
+    return f"{what}, {bounds[0]:g} to {bounds[1]:g} (default: %(default)g)"
+
+
+def _say(args: argparse.Namespace) -> int:
+    manner = _checked(lambda: Manner(args.voice, args.speed, args.pitch, args.energy))
+    audio_format = _format(args.output, args.format)
+    pack_folder = _pack_folder(args)
+    text = _text(args)
+    if args.output is not None:
+        _check_output(args.output)
+        return _speak_to_file(text, manner, pack_folder, args.output, audio_format)
+
+    from tts_server.player import PlayError, find_players, play
+
+    players = find_players()
+    if not players:
+        raise Failure("no audio player was found on this machine; write a file instead: -o out.wav")
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder, "speech.wav")
+        code = _speak_to_file(text, manner, pack_folder, file, "wav")
+        try:
+            play(players, file)
+        except PlayError as error:
+            raise Failure(f"{error}; write a file instead: -o out.wav") from error
+        return code
+
+
+def _speak_to_file(text: str, manner: Manner, pack_folder: Path, output: Path, audio_format: str) -> int:
+    from tqdm import tqdm
+
+    from inference.frontend.reading import read
+    from inference.pack import PackError
+    from inference.voice import Voice
+    from tts_server.narration import narrate, write_script
+
+    script = _checked(lambda: write_script(text, read))
+    try:
+        voice = Voice.load(pack_folder)
+    except PackError as error:
+        raise Failure(str(error)) from error
+    _checked(lambda: voice.speaker(manner.speaker))
+    # Shown on a terminal only, and only where there is something to wait for.
+    hide = None if len(script.lines) > 3 else True
+    try:
+        with (
+            open_audio(output, audio_format, voice.pack.sample_rate_hz) as write,
+            tqdm(total=len(script.lines), unit="sentence", disable=hide, leave=False) as progress,
+        ):
+            for sentence in narrate(script, voice, manner):
+                write(sentence)
+                progress.update()
+    except AudioError as error:
+        raise Failure(str(error)) from error
+    except OSError as error:
+        raise Failure(f"{output} cannot be written: {error.strerror or error}") from error
+    if script.unspoken:
+        print(f"tts-server: left out, no reading: {' '.join(script.unspoken[:40])}", file=sys.stderr)
+    return DONE
+
+
+def _voices(args: argparse.Namespace) -> int:
+    from inference.pack import VOICES, PackError, find_packs, load_pack
+    from tts_server.listing import voices_json, voices_table
+
+    folder = args.voices_dir or VOICES
+    packs, broken = [], []
+    for pack_folder in find_packs(folder):
+        try:
+            packs.append(load_pack(pack_folder))
+        except PackError as error:
+            broken.append(error)
+    if not packs and not broken:
+        raise Failure(f"there are no voices in {folder}")
+    print(voices_json(packs) if args.json else voices_table(packs))
+    for problem in broken:
+        _complain(str(problem), FAILED)
+    return FAILED if broken else DONE
+
+
+def _phones(args: argparse.Namespace) -> int:
+    from inference.frontend.reading import read
+    from tts_server.listing import reading_json, reading_table
+
+    text = _text(args)
+    reading = _checked(lambda: read(text))
+    print(reading_json(reading) if args.json else reading_table(reading))
+    return DONE
+
+
+def _bench_engine(args: argparse.Namespace) -> int:
+    from bench.engine import BenchError, measure, report, write_json
+    from inference.pack import PackError
+
+    pack_folder = _pack_folder(args)
+    if args.json is not None:
+        _check_output(args.json)
+    try:
+        result = measure(
+            pack_folder, seconds=args.seconds, cores=args.cores, batch=args.batch, precision=args.precision
+        )
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+    except (BenchError, PackError) as error:
+        raise Failure(str(error)) from error
+    print(report(result))
+    if args.json is not None:
+        write_json(result, args.json)
+    return DONE
+
+
+def _checked(make: Callable[[], T]) -> T:
+    """What `make` returns; its ValueError is the user's to mend."""
+    try:
+        return make()
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+
+
+def _text(args: argparse.Namespace) -> str:
+    text = args.text if args.file is None else _read_file(args.file)
+    if not text.strip():
+        raise UsageError("the text is empty; give some TEXT, or -f FILE")
+    if any("\ud800" <= char <= "\udfff" for char in text):
+        raise UsageError("the text is not valid UTF-8; check the terminal's locale, or use -f with a file in UTF-8")
+    return text
+
+
+def _read_file(name: str) -> str:
+    where = "standard input" if name == "-" else name
+    try:
+        content = sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
+    except OSError as error:
+        raise UsageError(f"{where} cannot be read: {error.strerror}") from error
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        advice = "convert it first, for instance with `iconv -f GB18030 -t UTF-8`"
+        raise UsageError(f"{where} is not text in UTF-8 (byte {error.start}); {advice}") from error
+
+
+def _format(output: Path | None, asked: str | None) -> str:
+    if output is None:
+        if asked is not None:
+            raise UsageError("--format is for files; name one with -o")
+        return "wav"
+    found = asked or output.suffix.lower().removeprefix(".")
+    if found not in FORMATS:
+        raise UsageError(f"{output} does not say its format; end it in one of .{', .'.join(FORMATS)}, or use --format")
+    return found
+
+
+def _check_output(output: Path) -> None:
+    if output.is_dir():
+        raise UsageError(f"{output} is a folder; name a file in it")
+    if not output.absolute().parent.is_dir():
+        raise UsageError(f"there is no folder {output.parent}; make it first")
+
+
+def _pack_folder(args: argparse.Namespace) -> Path:
+    from inference.pack import VOICES, find_packs
+
+    folder = args.voices_dir or VOICES
+    if os.sep in args.pack or args.pack in {".", ".."}:
+        return Path(args.pack)
+    packs = find_packs(folder)
+    for pack in packs:
+        if pack.name == args.pack:
+            return pack
+    known = ", ".join(pack.name for pack in packs) or "none"
+    raise UsageError(f"there is no voice pack {args.pack!r} in {folder}; there are: {known}")
