@@ -39,7 +39,6 @@ def ni_hao() -> tuple[Phone, ...]:
         Phone("h", Tone.T3, Position.END, Break.SENTENCE),
         Phone("ao", Tone.T3, Position.END, Break.SENTENCE),
         Phone("."),
-        Phone("^"),
     )
 
 
@@ -56,5 +55,4 @@ def hello() -> tuple[Phone, ...]:
         Phone("N", Tone.UNSTRESSED, Position.BEGIN),
         Phone("AW", Tone.PRIMARY, Position.END, Break.SENTENCE),
         Phone("."),
-        Phone("^"),
     )

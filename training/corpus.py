@@ -1,8 +1,8 @@
 """Sentences for the teacher, as words with known readings: nothing here can be misread, so every label is right.
 
-Mandarin words come from pypinyin's phrase dictionary (MIT), English ones from the CMUdict the front end ships; a quarter of
-the Mandarin sentences are random tonal syllables, so that all of them occur. Sentences are numbered, and a number always
-gives the same sentence.
+Mandarin words come from pypinyin's phrase dictionary (MIT), English ones from the CMUdict the front end ships; a
+quarter of the Mandarin sentences are random tonal syllables, so that all of them occur. Sentences are numbered, and a
+number always gives the same sentence.
 """
 
 from __future__ import annotations
@@ -27,19 +27,24 @@ KINDS: Final[tuple[Kind, ...]] = ("zh", "syllables", "en", "mixed")
 _SHARE: Final = {"zh": 0.38, "syllables": 0.10, "en": 0.34, "mixed": 0.18}
 
 _ZH_SMALL: Final = tuple(
-    "de5 le5 zhe5 guo5 ma5 ne5 ba5 a5 wo3 ni3 ta1 men5 shi4 bu4 zai4 you3 he2 jiu4 ye3 dou1 yi1 ge4 zhe4 na4 hen3 yao4 "
-    "hui4 neng2 dao4 shuo1 qu4 lai2 kan4 zuo4 xiang3 gei3 cong2 dui4 ba3 bei4 er2 liang3 san1 si4 wu3 liu4 qi1 ba1 jiu3 "
-    "shi2 bai3 qian1 wan4 yi4 ling2 dian3 nian2 yue4 ri4".split()
+    """
+    de5 le5 zhe5 guo5 ma5 ne5 ba5 a5 wo3 ni3 ta1 men5 shi4 bu4 zai4 you3 he2 jiu4 ye3 dou1 yi1 ge4 zhe4 na4 hen3
+    yao4 hui4 neng2 dao4 shuo1 qu4 lai2 kan4 zuo4 xiang3 gei3 cong2 dui4 ba3 bei4 er2 liang3 san1 si4 wu3 liu4 qi1
+    ba1 jiu3 shi2 bai3 qian1 wan4 yi4 ling2 dian3 nian2 yue4 ri4
+    """.split()
 )
 _EN_SMALL: Final = tuple(
-    "the a an of to and in is it you that he was for on are with as i his they be at one have this from or had by but "
-    "some what there we can out other were all your when up use word how said each she which do their time if will way "
-    "about many then them would write like so these her long make thing see him two has look more day could go come did "
-    "my no most who over know than call first people may down been now find any new work part take get place made where "
-    "after back only good man year came show every our under name very through just great think say help much before "
-    "right too means old same tell does set three want air well also play small end put home read hand port large add "
-    "here must big high such follow act why ask change went light kind need house try us again animal point mother world "
-    "near build self earth father hello please thank okay yes not four five six seven eight nine ten hundred thousand".split()
+    """
+    the a an of to and in is it you that he was for on are with as i his they be at one have this from or had by but
+    some what there we can out other were all your when up use word how said each she which do their time if will
+    way about many then them would write like so these her long make thing see him two has look more day could go
+    come did my no most who over know than call first people may down been now find any new work part take get place
+    made where after back only good man year came show every our under name very through just great think say help
+    much before right too means old same tell does set three want air well also play small end put home read hand
+    port large add here must big high such follow act why ask change went light kind need house try us again animal
+    point mother world near build self earth father hello please thank okay yes not four five six seven eight nine
+    ten hundred thousand
+    """.split()
 )
 _INNER: Final = (",", ",", ",", ",", ",", "、", "、", ";", ":", "-", "…")
 _CLOSING: Final = (".", ".", ".", ".", "?", "?", "!")
@@ -156,14 +161,13 @@ def _sandhi(words: list[Word], marks: list[str]) -> Iterator[Word]:
                 sandhi = syllable[-1] == "3" and following == "3"
                 spoken.append(syllable[:-1] + "2" if sandhi else syllable)
                 following = "2" if sandhi else syllable[-1]
-            word = Word(word.text, word.lang, word.readings, tuple(reversed(spoken)), word.break_)
-        changed.append(word)
+            changed.append(Word(word.text, word.lang, word.readings, tuple(reversed(spoken)), word.break_))
+        else:
+            changed.append(word)
     return reversed(changed)
 
 
 def _with_break(word: Word, mark: str, rng: random.Random) -> Word:
-    if mark:
-        break_ = Break.CLAUSE  # assemble makes the last one SENTENCE
-    else:
-        break_ = Break.PHRASE if rng.random() < 0.2 else Break.WORD
+    # assemble makes the last one SENTENCE
+    break_ = Break.CLAUSE if mark else Break.PHRASE if rng.random() < 0.2 else Break.WORD
     return Word(word.text, word.lang, word.readings, word.spoken, break_)

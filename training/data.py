@@ -6,7 +6,6 @@ doi:10.1587/transinf.2015EDP7457), on the same centres.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, fields, replace
@@ -62,7 +61,9 @@ def utterance(phones: tuple[Phone, ...], speaker: int, spoken: Spoken, *, plain:
 
 
 def pitch_of(audio: NDArray[np.float64], gender: str) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    """log F0 (T,) and voicing (T,) of T * HOP samples. The range is the gender's: a low third tone else reads an octave up."""
+    """log F0 (T,) and voicing (T,) of T * HOP samples. The range is the gender's: a low third tone else reads an
+    octave up.
+    """
     floor, ceiling = _PITCH_RANGE_HZ[gender]
     period_ms = 1000.0 * HOP / SAMPLE_RATE_HZ
     half = np.zeros(HOP // 2)
@@ -78,8 +79,9 @@ def pitch_of(audio: NDArray[np.float64], gender: str) -> tuple[NDArray[np.float3
 
 
 def teach(number: int, speaker: int, gains: dict[str, dict[Any, float]]) -> Utterance | None:
-    """Sentence `number` of the corpus by one speaker, or None where the teacher cannot say it. A third is said at another
-    rate and pitch, so that the decoder hears more than one of each."""
+    """Sentence `number` of the corpus by one speaker, or None where the teacher cannot say it. A third is said at
+    another rate and pitch, so that the decoder hears more than one of each.
+    """
     rng = np.random.default_rng((number, speaker))
     plain = bool(rng.random() < 0.66)
     rate = 1.0 if plain else float(np.exp(rng.uniform(np.log(0.6), np.log(1.8))))
@@ -125,7 +127,7 @@ def _make_shard(path: Path, jobs: list[tuple[int, int]], gains: dict[str, dict[A
         **{name: np.concatenate(arrays[name]) for name in ("ids", "durations", "log_f0", "voiced", "audio")},
         **{name: np.array(arrays[name]) for name in ("speaker", "plain", "number")},
     )
-    os.replace(temporary, path)
+    temporary.replace(path)
     return len(made)
 
 

@@ -82,7 +82,7 @@ class Espeak:
         samples = np.concatenate(self._samples) if self._samples else np.zeros(0, np.int16)
         return samples.astype(np.float32) / 32768.0, list(self._events)
 
-    def _receive(self, samples: Any, count: int, events: Any) -> int:
+    def _receive(self, samples: Any, count: int, events: Any) -> int:  # noqa: ANN401 (ctypes pointers)
         if samples and count > 0:
             self._samples.append(np.ctypeslib.as_array(samples, (count,)).copy())
         index = 0

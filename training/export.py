@@ -137,7 +137,9 @@ def activation_ranges(voice: Voice, utterances: list[Utterance]) -> dict[str, Ra
 
         return note
 
-    large = {name: module for name, module in voice.named_modules() if name.endswith((".up", ".down")) or name == "head"}
+    large = {
+        name: module for name, module in voice.named_modules() if name.endswith((".up", ".down")) or name == "head"
+    }
     hooks = [module.register_forward_pre_hook(watch(name)) for name, module in large.items()]
     for one in utterances:
         ids = torch.from_numpy(one.ids).unsqueeze(0)
@@ -174,7 +176,7 @@ def _block(g: Graph, x: str, mask: str, block: nn.Module, name: str) -> str:
     return g.op("Add", x, _linear(g, g.op("Gelu", y), block.down, f"{name}.down"))
 
 
-def prosody_graph(voice: Voice, ranges: Mapping[str, Range] | None) -> onnx.ModelProto:
+def prosody_graph(voice: Voice, ranges: Mapping[str, Range] | None) -> onnx.ModelProto:  # noqa: PLR0915
     """phones (B, N, 4), lengths (B,), speaker (B,), rate (B,) → durations, frames, log_f0, voicing."""
     g = Graph("prosody", ranges)
     encoder = voice.encoder
@@ -243,7 +245,12 @@ def prosody_graph(voice: Voice, ranges: Mapping[str, Range] | None) -> onnx.Mode
     logit = g.op("ReduceSum", g.op("Mul", voicing, weights), g.ints(2), keepdims=0)
     g.op("Cast", g.op("Greater", logit, g.scalar(0.0)), name="voicing", to=FLOAT)
     return g.model(
-        {"phones": (INT64, ["B", "N", 4]), "lengths": (INT64, ["B"]), "speaker": (INT64, ["B"]), "rate": (FLOAT, ["B"])},
+        {
+            "phones": (INT64, ["B", "N", 4]),
+            "lengths": (INT64, ["B"]),
+            "speaker": (INT64, ["B"]),
+            "rate": (FLOAT, ["B"]),
+        },
         {
             "durations": (INT64, ["B", "N"]),
             "frames": (FLOAT, ["B", "T", voice.size.width]),
@@ -271,7 +278,7 @@ def decoder_graph(voice: Voice, ranges: Mapping[str, Range] | None) -> onnx.Mode
     gain = g.op("Mul", g.op("Exp", g.op("Min", log_gain, g.scalar(4.0))), mask)
     noise_gain = g.op("Mul", g.op("Exp", g.op("Min", log_noise, g.scalar(4.0))), mask)
     cos, sin = g.op("Mul", gain, g.op("Cos", angle)), g.op("Mul", gain, g.op("Sin", angle))
-    real, imaginary = _spectrum(g, voice, _pulses(g))
+    real, imaginary = _spectrum(g, voice, _pulses(g, mask))
     noise = _noise(g, voice)
     noise_real, noise_imaginary = g.split(noise, [BINS, BINS])
     out_real = g.op("Sub", g.op("Mul", real, cos), g.op("Mul", imaginary, sin))
@@ -295,8 +302,8 @@ def decoder_graph(voice: Voice, ranges: Mapping[str, Range] | None) -> onnx.Mode
     )
 
 
-def _pulses(g: Graph) -> str:
-    """`net.pulses`: (B, T) → (B, T, HOP)."""
+def _pulses(g: Graph, mask: str) -> str:
+    """`net.pulses`: (B, T) → (B, T, HOP), silent beyond the end: a window of the last frame reaches there."""
     step = g.op("Mul", g.op("Exp", "log_f0"), g.scalar(1 / SAMPLE_RATE_HZ))
     advance = g.op("Mul", g.unsqueeze(step, 2), g.constant(np.arange(HOP, dtype=np.float32)))
     cycles = g.op("Add", g.unsqueeze("phase", 2), advance)
@@ -307,7 +314,7 @@ def _pulses(g: Graph) -> str:
     odd = g.unsqueeze(g.op("Add", g.op("Mul", harmonics, g.scalar(2.0)), g.scalar(1.0)), 2)
     kernel = g.op("Div", g.op("Sin", g.op("Mul", odd, half)), g.op("Sin", half))
     scale = g.op("Mul", g.op("Sqrt", g.op("Div", g.scalar(2.0), harmonics)), g.scalar(0.5))
-    return g.op("Mul", g.op("Sub", kernel, g.scalar(1.0)), g.unsqueeze(scale, 2))
+    return g.op("Mul", g.op("Sub", kernel, g.scalar(1.0)), g.op("Mul", g.unsqueeze(scale, 2), mask))
 
 
 def _spectrum(g: Graph, voice: Voice, source: str) -> tuple[str, str]:
@@ -322,7 +329,9 @@ def _noise(g: Graph, voice: Voice) -> str:
     """Rows of the noise table, kept as int8."""
     table = np.round(_array(voice.noise) * 32).astype(np.int8)
     count = g.op("Gather", g.op("Shape", "log_f0"), g.constant(np.array(1, np.int64)))
-    row = g.op("Mod", g.op("Add", g.unsqueeze("start", 1), _range(g, count)), g.constant(np.array(NOISE_ROWS, np.int64)))
+    row = g.op(
+        "Mod", g.op("Add", g.unsqueeze("start", 1), _range(g, count)), g.constant(np.array(NOISE_ROWS, np.int64))
+    )
     return g.op("Mul", g.op("Cast", g.op("Gather", g.constant(table), row), to=FLOAT), g.scalar(1 / 32))
 
 

@@ -1,8 +1,8 @@
 """A small writer of ONNX graphs: the few operations our nets are made of, in float32 or with int8 matrix products.
 
-Written by hand rather than traced, so that the graph is what this file says: shapes are dynamic, every matrix product is
-one node, and int8 is a choice per product. Activations are quantised with scales fixed at export, not measured at run
-time, so that a sentence sounds the same alone, in a batch and in pieces.
+Written by hand rather than traced, so that the graph is what this file says: shapes are dynamic, every matrix product
+is one node, and int8 is a choice per product. Activations are quantised with scales fixed at export, not measured at
+run time, so that a sentence sounds the same alone, in a batch and in pieces.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Graph:
         self._initializers: list[onnx.TensorProto] = []
         self._count = 0
 
-    def op(self, kind: str, *inputs: str, name: str = "", domain: str = "", **attributes: Any) -> str:
+    def op(self, kind: str, *inputs: str, name: str = "", domain: str = "", **attributes: Any) -> str:  # noqa: ANN401 (as onnx has it)
         """One node with one output."""
         self._count += 1
         out = name or f"{kind.lower()}_{self._count}"
@@ -59,15 +59,19 @@ class Graph:
         return self._constants[key]
 
     def scalar(self, value: float) -> str:
+        """A float32 constant without axes."""
         return self.constant(np.float32(value))  # type: ignore[arg-type]
 
     def ints(self, *values: int) -> str:
+        """An int64 constant with one axis, as operators want axes, sizes and bounds."""
         return self.constant(np.array(values, np.int64))
 
     def unsqueeze(self, x: str, axis: int) -> str:
+        """An axis of one more."""
         return self.op("Unsqueeze", x, self.ints(axis))
 
     def cut(self, x: str, axis: int, start: int, end: int) -> str:
+        """x[start:end] along an axis."""
         return self.op("Slice", x, self.ints(start), self.ints(end), self.ints(axis))
 
     def reversed(self, x: str) -> str:
@@ -80,8 +84,9 @@ class Graph:
         return self.op("Pad", kept, self.ints(0, int(frames > 0), 0, 0, int(frames < 0), 0))
 
     def linear(self, x: str, weight: NDArray[np.float32], bias: NDArray[np.float32] | None, name: str = "") -> str:
-        """x @ weight (in, out) + bias. In int8 where the range of x is known under `name`: unsigned activations with one
-        scale, signed weights with one scale a column."""
+        """x @ weight (in, out) + bias. In int8 where the range of x is known under `name`: unsigned activations with
+        one scale, signed weights with one scale a column.
+        """
         if self._ranges is None or name not in self._ranges:
             product = self.op("MatMul", x, self.constant(weight))
             return product if bias is None else self.op("Add", product, self.constant(bias))
@@ -105,6 +110,7 @@ class Graph:
         )
 
     def layer_norm(self, x: str, weight: NDArray[np.float32], bias: NDArray[np.float32]) -> str:
+        """Normalise the last axis."""
         return self.op("LayerNormalization", x, self.constant(weight), self.constant(bias), axis=-1, epsilon=1e-6)
 
     def depthwise(self, x: str, weight: NDArray[np.float32], bias: NDArray[np.float32]) -> str:

@@ -22,8 +22,8 @@ _FLOOR: Final = 1e-5  # −100 dB: below it a difference is not heard
 def wave_loss(made: Tensor, real: Tensor, other: int) -> tuple[Tensor, Tensor]:
     """(spectral loss, log-mel L1) of two waves (B, S), at the mel's own resolution and at `other`.
 
-    Magnitudes are compared as logs and linearly (Yamamoto et al. 2020, arXiv:1910.11480). Spectra cost as much as the net
-    itself, so a step looks through two windows and the next one through another pair.
+    Magnitudes are compared as logs and linearly (Yamamoto et al. 2020, arXiv:1910.11480). Spectra cost as much as the
+    net itself, so a step looks through two windows and the next one through another pair.
     """
     a, b = magnitude(made, MEL_FFT), magnitude(real, MEL_FFT)
     mel = (_to_mel(a) - _to_mel(b)).abs().mean()

@@ -1,12 +1,14 @@
 """The parallel voice: phones → durations and pitch → frames → wave, small, local and without a discriminator.
 
-    prosody   embeddings → 4 ConvNeXt blocks over phones → duration of each phone; pitch and voicing at `KNOTS` points of it
-    decoder   frames → 6 ConvNeXt blocks → per frame and FFT bin: gain and phase of a pulse train, gain of noise → overlap-add
+    prosody   embeddings → 4 ConvNeXt blocks over phones → duration of each phone; pitch and voicing at `KNOTS` points
+    of it decoder   frames → 6 ConvNeXt blocks → per frame and FFT bin: gain and phase of a pulse train, gain of noise
+    → overlap-add
 
-A source-filter vocoder in the STFT domain: since the source's phase is known, spectral losses alone teach the filter (the
-idea of NSF, Wang et al. 2019, arXiv:1904.12088, with the head of Vocos, Siuzdak 2023, arXiv:2306.00814, and blocks of
-ConvNeXt, Liu et al. 2022, arXiv:2201.03545). Pitch is a line through a few points of each phone: Mandarin tones are contours
-over a syllable, so a frame-wise net has nothing to add, and phones are eight times fewer than frames.
+A source-filter vocoder in the STFT domain: since the source's phase is known, spectral losses alone teach the filter
+(the idea of NSF, Wang et al. 2019, arXiv:1904.12088, with the head of Vocos, Siuzdak 2023, arXiv:2306.00814, and
+blocks of ConvNeXt, Liu et al. 2022, arXiv:2201.03545). Pitch is a line through a few points of each phone: Mandarin
+tones are contours over a syllable, so a frame-wise net has nothing to add, and phones are eight times fewer than
+frames.
 
 Shapes: B sentences, N phones, T frames, S samples, D width, F bins.
 """
@@ -81,6 +83,7 @@ class Encoder(nn.Module):
             nn.init.normal_(embedding.weight, std=0.3)
 
     def forward(self, ids: Tensor, mask: Tensor, speaker: Tensor) -> Tensor:
+        """(B, N, 4), (B, N, 1), (B,) → (B, N, E)."""
         x = self.speaker(speaker).unsqueeze(1).expand(-1, ids.shape[1], -1)
         for index, embedding in enumerate(self.embeddings):
             x = x + embedding(ids[..., index])
@@ -154,7 +157,7 @@ class Voice(nn.Module):
         gain, angle, noise_gain = self.head(self.norm(x)).float().split(BINS, -1)
         # exp is bounded: e^4 is 35 dB above anything the teacher says
         gain, noise_gain = gain.clamp(max=4.0).exp() * mask, noise_gain.clamp(max=4.0).exp() * mask
-        real, imaginary = self._spectrum(pulses(log_f0.float(), phase.float()))
+        real, imaginary = self._spectrum(pulses(log_f0.float(), phase.float()) * mask)
         cos, sin = gain * angle.cos(), gain * angle.sin()
         row = (start.unsqueeze(1) + torch.arange(frames.shape[1], device=frames.device)) % NOISE_ROWS
         noise = self.noise[row]

@@ -1,9 +1,10 @@
 """Where rules from phonetics sound better than the teacher's flat speech, durations and pitch are taught with them.
 
-espeak says every Mandarin clause at one level, questions and statements alike, and knows no phrase smaller than a comma.
-These rules bend its pitch and lengths before the net learns them; the decoder still hears the teacher's own.
+espeak says every Mandarin clause at one level, questions and statements alike, and knows no phrase smaller than a
+comma. These rules bend its pitch and lengths before the net learns them; the decoder still hears the teacher's own.
 
-- Declination: Mandarin clauses fall by some semitones and are reset at the next (Shih 2000, in Botinis (ed.), Intonation;
+- Declination: Mandarin clauses fall by some semitones and are reset at the next (Shih 2000, in Botinis (ed.),
+Intonation;
   Yuan & Liberman 2014, Speech Communication 65).
 - Questions without a fall: the whole curve is higher and rises towards the end (Yuan, Shih & Kochanski 2002, Speech
   Prosody); exclamations: wider range.
@@ -76,7 +77,9 @@ def _bend(
         fall *= 0.3
     curve = curve + fall * (0.4 - time / len(curve))
     if mark == _STOP and len(syllable_ends) > 1:
-        curve = curve - FINAL_LOWERING * np.clip((time - syllable_ends[-2]) / max(1, len(curve) - syllable_ends[-2]), 0, 1)
+        curve = curve - FINAL_LOWERING * np.clip(
+            (time - syllable_ends[-2]) / max(1, len(curve) - syllable_ends[-2]), 0, 1
+        )
     return _carry_over(curve, voiced)
 
 

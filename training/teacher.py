@@ -1,7 +1,8 @@
 """The teacher speaks our phones: espeak-ng driven by mnemonics made from the phone table, so that every label is ours.
 
 Each run of one language is spoken by that language's rules and the runs are joined; pauses are cut out and replaced by
-silence of our own length, so that a mark of punctuation always lasts the same. Boundaries come from espeak's own events.
+silence of our own length, so that a mark of punctuation always lasts the same. Boundaries come from espeak's own
+events.
 """
 
 from __future__ import annotations
@@ -25,13 +26,14 @@ PAUSE_S: Final = {
 }  # fmt: skip
 """Length of the silence a mark makes. Closing marks are short: what follows a sentence is the caller's to decide."""
 
-_DECAY_S: Final = 0.03  # what a pause keeps of the teacher's own audio: the last phone's ringing
 _ZH_VOICE, _EN_VOICE = "cmn-latn-pinyin", "en-us"
 
 
 @dataclass(frozen=True, slots=True)
 class Speaker:
-    """A speaker of the net: an espeak variant with its settings, and the gain that makes both languages equally loud."""
+    """A speaker of the net: an espeak variant with its settings, and the gain that makes both languages equally
+    loud.
+    """
 
     name: str
     gender: Literal["female", "male"]
@@ -70,13 +72,14 @@ _ZH_INITIAL: Final = {
 }  # fmt: skip
 # nucleus and coda; the tone goes between
 _ZH_FINAL: Final = {
-    "a": ("A", ""), "o": ("o", ""), "e": ("o-", ""), "eh": ("E", ""), "ai": ("ai", ""), "ei": ("ei", ""), "ao": ("Au", ""),
-    "ou": ("ou", ""), "an": ("a", "n"), "en": ("@", "n"), "ang": ("A", "N"), "eng": ("@", "N"), "ong": ("ong", ""),
+    "a": ("A", ""), "o": ("o", ""), "e": ("o-", ""), "eh": ("E", ""), "ai": ("ai", ""), "ei": ("ei", ""), "ao": ("Au",
+    ""), "ou": ("ou", ""), "an": ("a", "n"), "en": ("@", "n"), "ang": ("A", "N"), "eng": ("@", "N"), "ong": ("ong", ""),
     "er": ("@r", ""), "i": ("i", ""), "ia": ("iA", ""), "io": ("io", ""), "ie": ("iE", ""), "iai": ("iai", ""),
-    "iao": ("j|Au", ""), "iou": ("iou", ""), "ian": ("iE", "n"), "in": ("i", "n"), "iang": ("iA", "N"), "ing": ("i", "N"),
-    "iong": ("j|ong", ""), "u": ("u", ""), "ua": ("w|A", ""), "uo": ("uo", ""), "uai": ("uai", ""), "uei": ("uei", ""),
-    "uan": ("ua", "n"), "uen": ("u@", "n"), "uang": ("w|A", "N"), "ueng": ("u@", "N"), "v": ("y", ""), "ve": ("yE", ""),
-    "van": ("y&", "n"), "vn": ("y@", "n"), "ih": ("i.", ""), "iz": ("i[", ""), "mm": ("m", ""), "ng": ("N-", ""),
+    "iao": ("j|Au", ""), "iou": ("iou", ""), "ian": ("iE", "n"), "in": ("i", "n"), "iang": ("iA", "N"), "ing": ("i",
+    "N"), "iong": ("j|ong", ""), "u": ("u", ""), "ua": ("w|A", ""), "uo": ("uo", ""), "uai": ("uai", ""), "uei":
+    ("uei", ""), "uan": ("ua", "n"), "uen": ("u@", "n"), "uang": ("w|A", "N"), "ueng": ("u@", "N"), "v": ("y", ""),
+    "ve": ("yE", ""), "van": ("y&", "n"), "vn": ("y@", "n"), "ih": ("i.", ""), "iz": ("i[", ""), "mm": ("m", ""),
+    "ng": ("N-", ""),
 }  # fmt: skip
 _AFTER_GLIDE: Final = {
     "iao": ("Au", ""), "iong": ("ong", ""), "ua": ("A", ""), "uo": ("o", ""), "uai": ("ai", ""), "uei": ("ei", ""),
@@ -140,13 +143,11 @@ def speak(
             audio.append(spoken.audio)
     joined = np.concatenate(audio)
     bounds = np.concatenate([[0], np.cumsum(lengths)])
-    _keep_decay(joined, phones, bounds, audio)
+    _fade_before_pauses(joined, phones, bounds)
     return Spoken(joined, bounds)
 
 
-def _keep_decay(
-    joined: NDArray[np.float32], phones: Sequence[Phone], bounds: NDArray[np.int64], audio: list[NDArray[np.float32]]
-) -> None:
+def _fade_before_pauses(joined: NDArray[np.float32], phones: Sequence[Phone], bounds: NDArray[np.int64]) -> None:
     """Fade the last milliseconds of speech before a pause, so that cutting the teacher's pause leaves no step."""
     fade = round(0.004 * SAMPLE_RATE_HZ)
     ramp = np.linspace(1.0, 0.0, fade, dtype=np.float32)
@@ -172,7 +173,9 @@ def _speak_run(
         pitch=min(99, max(0, speaker.pitch + pitch)),
         pitch_range=min(99, max(0, speaker.pitch_range[language] + pitch_range)),
     )
-    starts, end = _align_mandarin(words, events) if language == "zh" else _align_english(words, events, bool(mark))
+    starts, end = (
+        _align_mandarin(words, events) if language == "zh" else _align_english(words, events, at_pause=bool(mark))
+    )
     bounds = np.array([*starts, end], np.int64)
     if np.any(np.diff(bounds) < 0) or len(starts) != len(phones) or end > len(samples):
         raise Unspeakable("phoneme times do not rise")
@@ -222,7 +225,9 @@ def _mandarin_syllable(syllable: list[Phone]) -> list[Labelled]:
 
 
 def _align_mandarin(words: list[list[Labelled]], events: list[Event]) -> tuple[list[int], int]:
-    """First sample of every phone, and the end. Each syllable ends with espeak's `_|`, which belongs to its last phone."""
+    """First sample of every phone, and the end. Each syllable ends with espeak's `_|`, which belongs to its last
+    phone.
+    """
     syllables: list[list[Event]] = [[]]
     ends: list[int] = []
     for event in events:
@@ -235,7 +240,8 @@ def _align_mandarin(words: list[list[Labelled]], events: list[Event]) -> tuple[l
     if len(spoken) < len(words):
         raise Unspeakable(f"{len(words)} syllables asked, {len(spoken)} spoken")
     starts: list[int] = []
-    for word, syllable in zip(words, spoken, strict=False):
+    for word, events_of_syllable in zip(words, spoken, strict=False):
+        syllable = events_of_syllable
         has_initial = len(word) > 1 and word[0][1][0] in _ZH_INITIAL_MNEMONICS
         rhotic = word[-1][1] == ("r",)
         if rhotic and syllable[-1].name == "@r" and len(syllable) < len(word):
@@ -298,7 +304,7 @@ def _english_word(word: list[Phone]) -> list[Labelled]:
 _EN_VOWELS: Final = frozenset("AA AE AH AO AW AY EH ER EY IH IY OW OY UH UW EL EM EN".split())
 
 
-def _align_english(words: list[list[Labelled]], events: list[Event], at_pause: bool) -> tuple[list[int], int]:
+def _align_english(words: list[list[Labelled]], events: list[Event], *, at_pause: bool) -> tuple[list[int], int]:
     """First sample of every phone, and the end. Names may change in context (t → t#), so the shortest edit is taken."""
     asked = [item for word in words for item in word]
     spoken = [event for event in events if not event.name.startswith(("_", "("))]

@@ -9,7 +9,6 @@ from __future__ import annotations
 import ctypes
 import json
 import math
-import os
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -51,6 +50,7 @@ class Batch:
     audio: Tensor  # (B, WINDOW * HOP)
 
     def to(self, device: torch.device) -> Batch:
+        """The same on another device."""
         return Batch(*(getattr(self, name).to(device) for name in self.__dataclass_fields__))
 
 
@@ -58,7 +58,7 @@ def collate(utterances: list[Utterance], first: list[int], window: int) -> Batch
     """Pad to the longest; windows that pass a sentence's end are silent there."""
     count = len(utterances)
     phones = max(len(one.ids) for one in utterances)
-    frames = max(max(len(one.log_f0) for one in utterances), window)
+    frames = max(window, *(len(one.log_f0) for one in utterances))
     ids = np.zeros((count, phones, 4), np.int64)
     durations = np.zeros((count, phones), np.int64)
     lengths = np.zeros((count, phones), np.float32)
@@ -68,7 +68,12 @@ def collate(utterances: list[Utterance], first: list[int], window: int) -> Batch
     audio = np.zeros((count, window * HOP), np.float32)
     for row, one in enumerate(utterances):
         n, t = len(one.ids), len(one.log_f0)
-        ids[row, :n], durations[row, :n], log_f0[row, :t], voiced[row, :t] = one.ids, one.durations, one.log_f0, one.voiced
+        ids[row, :n], durations[row, :n], log_f0[row, :t], voiced[row, :t] = (
+            one.ids,
+            one.durations,
+            one.log_f0,
+            one.voiced,
+        )
         lengths[row, :n], curve[row, :t] = taught(one.ids, one.durations, one.log_f0, one.voiced)
         piece = one.audio[first[row] * HOP : (first[row] + window) * HOP]
         audio[row, : len(piece)] = piece.astype(np.float32) / 32768.0
@@ -98,7 +103,9 @@ def losses(voice: Voice, batch: Batch, step: int) -> dict[str, Tensor]:
         encoded = voice.encode(batch.ids, n_mask, batch.speaker)
         phone, place, position, mask = expand(batch.durations, batch.log_f0.shape[1])
         curve, voicing = voice.contour(encoded, phone, place)
-        inside = (batch.first.unsqueeze(1) + torch.arange(WINDOW, device=batch.ids.device)).clamp(max=phone.shape[1] - 1)
+        inside = (batch.first.unsqueeze(1) + torch.arange(WINDOW, device=batch.ids.device)).clamp(
+            max=phone.shape[1] - 1
+        )
 
         def cut(x: Tensor) -> Tensor:
             return x.gather(1, inside)
@@ -108,7 +115,12 @@ def losses(voice: Voice, batch: Batch, step: int) -> dict[str, Tensor]:
         )
         log_f0 = cut(batch.log_f0)
         audio = voice.decode(
-            frames, log_f0, cut(batch.voiced), phase_of(log_f0), batch.first % NOISE_ROWS, cut(mask[..., 0]).unsqueeze(-1)
+            frames,
+            log_f0,
+            cut(batch.voiced),
+            phase_of(log_f0),
+            batch.first % NOISE_ROWS,
+            cut(mask[..., 0]).unsqueeze(-1),
         )
     spectral, mel = wave_loss(audio.float(), batch.audio, OTHER_RESOLUTIONS[step % len(OTHER_RESOLUTIONS)])
     plain = batch.plain.unsqueeze(1)
@@ -207,7 +219,8 @@ def train(
 
 def _keep_memory() -> None:
     """Let glibc keep freed blocks: giving megabytes back to the kernel at every step and faulting them in again took a
-    third of a step (0.49 s to 0.29 s, one core)."""
+    third of a step (0.49 s to 0.29 s, one core).
+    """
     try:
         libc = ctypes.CDLL(None)
         for option in (-3, -1):  # M_MMAP_THRESHOLD, M_TRIM_THRESHOLD
@@ -230,4 +243,4 @@ def _save(
         },
         temporary,
     )
-    os.replace(temporary, path)
+    temporary.replace(path)

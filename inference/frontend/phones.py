@@ -1,8 +1,8 @@
 """The phone table: every sound a voice of ours can be asked for, in both languages, with its id.
 
 The table is frozen. A voice is trained on ids, so changing, removing or reordering an entry breaks every pack;
-`TABLE_VERSION` says which table a pack was trained with, and a pack of another version is refused. New phones may only be
-added at the end of `PHONES`, with a new minor version.
+`TABLE_VERSION` says which table a pack was trained with, and a pack of another version is refused. New phones may
+only be added at the end of `PHONES`, with a new minor version.
 
 A sound is five small numbers (`Phone`): which phone, its tone or stress, its place in the word, the break that follows
 its syllable, and nothing else. Mandarin phones are lower case (pinyin initials and finals), English ones are upper case
@@ -27,7 +27,7 @@ from typing import Final
 TABLE_VERSION: Final = "1.0"
 
 PAD: Final = "_"  # id 0, in padded batches only
-EDGE: Final = "^"  # silence at both ends of a sentence
+EDGE: Final = "^"  # silence before a sentence; it ends with the pause of its closing mark
 
 PAUSES: Final = (EDGE, ",", "、", ";", ":", ".", "?", "!", "…", "-")
 """Pauses by punctuation. `-` is a dash or a bracket's edge; a pause also says what kind of clause it closes."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from inference.frontend.phones import Phone, Position, Tone, split_syllable
+from inference.frontend.phones import Phone, Position, split_syllable
 from inference.utterance import Manner, Utterance
 from inference.voice import Voice as Pack
 from training import net
@@ -49,7 +50,10 @@ def calibration() -> list[Taught]:
 
 @pytest.fixture(scope="module", params=["fp32", "int8"])
 def pack(
-    request: pytest.FixtureRequest, voice: net.Voice, calibration: list[Taught], tmp_path_factory: pytest.TempPathFactory
+    request: pytest.FixtureRequest,
+    voice: net.Voice,
+    calibration: list[Taught],
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Pack:
     precision: Precision = request.param
     folder: Path = tmp_path_factory.mktemp(precision) / "tiny"
@@ -77,7 +81,9 @@ def torch_speech(voice: net.Voice, phones: tuple[Phone, ...], speaker: int) -> t
 
 @pytest.mark.parametrize("speaker", ["female", "male"])
 @pytest.mark.parametrize("phones", SENTENCES, ids=len)
-def test_the_graphs_say_what_the_net_says(pack: Pack, voice: net.Voice, phones: tuple[Phone, ...], speaker: str) -> None:
+def test_the_graphs_say_what_the_net_says(
+    pack: Pack, voice: net.Voice, phones: tuple[Phone, ...], speaker: str
+) -> None:
     durations, audio = torch_speech(voice, phones, ["female", "male"].index(speaker))
     speech = pack.speak(phones, speaker=speaker, energy_db=-12.0)  # far from the limiter
     if pack.pack.precision == "fp32":
@@ -99,7 +105,7 @@ def test_pieces_are_the_whole(pack: Pack) -> None:
     (prosody,) = pack.plan([Utterance(SENTENCES[1], Manner("female"))])
     whole = pack.decode(prosody, 0, prosody.frame_count)
     edges = [0, 1, 7, prosody.frame_count // 2, prosody.frame_count]
-    pieces = [pack.decode(prosody, first, last) for first, last in zip(edges, edges[1:], strict=False)]
+    pieces = [pack.decode(prosody, first, last) for first, last in pairwise(edges)]
     np.testing.assert_allclose(np.concatenate(pieces), whole, atol=1e-6)
 
 
