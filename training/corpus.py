@@ -33,6 +33,7 @@ _ZH_SMALL: Final = tuple(
     ba1 jiu3 shi2 bai3 qian1 wan4 yi4 ling2 dian3 nian2 yue4 ri4
     """.split()
 )
+_NEUTRAL: Final = tuple("de5 de5 le5 zhe5 guo5 men5 zi5 ma5 ne5 ba5 a5 li5 shang5 tou5 me5 xia5".split())
 _EN_SMALL: Final = tuple(
     """
     the a an of to and in is it you that he was for on are with as i his they be at one have this from or had by but
@@ -106,7 +107,7 @@ def _is_syllable(text: str) -> bool:
 
 def line(number: int) -> Line:
     """The sentence of that number."""
-    rng = random.Random(f"corpus 1 {number}")
+    rng = random.Random(f"corpus 2 {number}")
     kind = rng.choices(KINDS, [_SHARE[kind] for kind in KINDS])[0]
     words = list(_words(kind, rng))
     marks = _marks(len(words), rng)
@@ -127,6 +128,8 @@ def _words(kind: Kind, rng: random.Random) -> Iterator[Word]:
             while len(syllables) > 2 and rng.random() < 0.6:  # the dictionary is full of idioms, speech is not
                 text, syllables = rng.choice(_phrases())
             yield _mandarin_word(text, syllables, rng)
+            if rng.random() < 0.3:  # neutral tones are rare in dictionaries, and every sixth syllable of speech
+                yield _mandarin_word("", (rng.choice(_NEUTRAL),), rng)
 
 
 def _mandarin_word(text: str, syllables: tuple[str, ...], rng: random.Random) -> Word:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, fields, replace
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, Final
 
@@ -140,7 +141,9 @@ def make(folder: Path, sentences: int, *, first: int = 0, processes: int = 2) ->
         (folder / f"{first:08d}-{start:06d}.npz", jobs[start : start + _SHARD]) for start in range(0, len(jobs), _SHARD)
     ]
     missing = [(path, part) for path, part in shards if not path.exists()]
-    with ProcessPoolExecutor(processes) as pool:
+    # A fresh process for each shard: espeak's noise runs on from sentence to sentence, and a shard shall not depend on
+    # what was said before it.
+    with ProcessPoolExecutor(processes, mp_context=get_context("spawn"), max_tasks_per_child=1) as pool:
         running = [pool.submit(_make_shard, path, part, gains) for path, part in missing]
         for future in tqdm(running, desc="teacher", unit="shard"):
             future.result()

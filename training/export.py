@@ -171,7 +171,9 @@ def _norm(g: Graph, x: str, module: nn.LayerNorm) -> str:
 def _block(g: Graph, x: str, mask: str, block: nn.Module, name: str) -> str:
     assert isinstance(block, Block)
     assert block.depthwise.bias is not None
-    y = g.depthwise(g.op("Mul", x, mask), _array(block.depthwise.weight), _array(block.depthwise.bias))
+    y = g.depthwise(
+        g.op("Mul", x, mask), _array(block.depthwise.weight), _array(block.depthwise.bias), block.depthwise.dilation[0]
+    )
     y = _linear(g, _norm(g, y, block.norm), block.up, f"{name}.up")
     return g.op("Add", x, _linear(g, g.op("Gelu", y), block.down, f"{name}.down"))
 
@@ -199,7 +201,8 @@ def prosody_graph(voice: Voice, ranges: Mapping[str, Range] | None) -> onnx.Mode
     natural = g.op("Sub", g.op("Exp", log_duration), g.scalar(1.0))
     scaled = g.op("Max", g.op("Div", natural, g.unsqueeze("rate", 1)), g.scalar(1.0))
     sums = g.op("CumSum", g.op("Mul", scaled, real), g.constant(np.array(1, np.int64)))
-    ends = g.op("Cast", g.op("Round", sums), to=INT64)  # (B, N)
+    # not Round: it takes halves to even, and a phone between 1.5 and 2.5 would vanish
+    ends = g.op("Cast", g.op("Floor", g.op("Add", sums, g.scalar(0.5))), to=INT64)  # (B, N)
     starts = g.op("Pad", g.cut(ends, 1, 0, -1), g.ints(0, 1, 0, 0))
     durations = g.op("Sub", ends, starts, name="durations")
 

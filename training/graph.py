@@ -113,13 +113,14 @@ class Graph:
         """Normalise the last axis."""
         return self.op("LayerNormalization", x, self.constant(weight), self.constant(bias), axis=-1, epsilon=1e-6)
 
-    def depthwise(self, x: str, weight: NDArray[np.float32], bias: NDArray[np.float32]) -> str:
+    def depthwise(self, x: str, weight: NDArray[np.float32], bias: NDArray[np.float32], dilation: int = 1) -> str:
         """(B, T, C) convolved along T, channel by channel; weight (C, 1, K)."""
         channels, _, kernel = weight.shape
+        reach = dilation * (kernel // 2)
         turned = self.op("Transpose", x, perm=[0, 2, 1])
         y = self.op(
             "Conv", turned, self.constant(weight), self.constant(bias),
-            group=channels, kernel_shape=[kernel], pads=[kernel // 2, kernel // 2],
+            group=channels, kernel_shape=[kernel], dilations=[dilation], pads=[reach, reach],
         )  # fmt: skip
         return self.op("Transpose", y, perm=[0, 2, 1])
 

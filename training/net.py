@@ -43,19 +43,22 @@ class Size:
     width: int
     blocks: int
     encoder_width: int = 192
-    encoder_blocks: int = 4
+    # A phone must know how its clause ends, which may be thirty phones on: with all at 1, pitch correlation fell from 0.9
+    # at six phones before a pause to 0.5 at fifteen.
+    encoder_dilations: tuple[int, ...] = (1, 1, 3, 6)
     speakers: int = 2
 
 
-SIZES: Final = {size.name: size for size in (Size("standard", 256, 6), Size("light", 128, 4, 128, 3))}
+SIZES: Final = {size.name: size for size in (Size("standard", 256, 6), Size("light", 128, 4, 128, (1, 3, 6)))}
 
 
 class Block(nn.Module):
     """ConvNeXt: depthwise convolution along time, then two matrix products per position. (B, T, C) → (B, T, C)."""
 
-    def __init__(self, width: int, factor: int) -> None:
+    def __init__(self, width: int, factor: int, dilation: int = 1) -> None:
         super().__init__()
-        self.depthwise = nn.Conv1d(width, width, KERNEL, padding=KERNEL // 2, groups=width)
+        reach = dilation * (KERNEL // 2)
+        self.depthwise = nn.Conv1d(width, width, KERNEL, padding=reach, dilation=dilation, groups=width)
         self.norm = nn.LayerNorm(width, eps=1e-6)
         self.up = nn.Linear(width, factor * width)
         self.down = nn.Linear(factor * width, width)
@@ -77,7 +80,7 @@ class Encoder(nn.Module):
         counts = (len(PHONES), len(Tone), len(Position), len(Break))
         self.embeddings = nn.ModuleList(nn.Embedding(count, width) for count in counts)
         self.speaker = nn.Embedding(size.speakers, width)
-        self.blocks = nn.ModuleList(Block(width, 3) for _ in range(size.encoder_blocks))
+        self.blocks = nn.ModuleList(Block(width, 3, dilation) for dilation in size.encoder_dilations)
         self.norm = nn.LayerNorm(width, eps=1e-6)
         for embedding in (*self.embeddings, self.speaker):
             nn.init.normal_(embedding.weight, std=0.3)

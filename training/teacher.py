@@ -103,7 +103,7 @@ _EN: Final = {
 _EN_UNSTRESSED: Final = {"AH": "@", "ER": "3", "IH": "I2", "IY": "i"}
 _EN_VOWEL_R: Final = {"AA": "A@", "AO": "O@", "EH": "e@", "IH": "i@3", "IY": "i@3", "UH": "U@"}
 # Two vowels that espeak speaks as one phoneme when the second is unstressed (video, fire, reliable).
-_EN_VOWEL_PAIR: Final = {("IY", "AH"): "i@", ("AY", "ER"): "aI3", ("AY", "AH"): "aI@"}
+_EN_VOWEL_PAIR: Final = {("IY", "AH"): "i@", ("AY", "ER"): "aI3", ("AY", "AH"): "aI@", ("AW", "ER"): "aU3", ("AW", "AH"): "aU@"}
 _EN_STRESS: Final = {Tone.PRIMARY: "'", Tone.SECONDARY: ","}
 
 
@@ -165,7 +165,7 @@ def _speak_run(
     words = _mandarin(phones) if language == "zh" else _english(phones)
     text = " ".join("".join(mnemonic for _, mnemonics in word for mnemonic in mnemonics) for word in words)
     # A run that speech follows is spoken with one syllable more, which is cut off: else it would end like a sentence.
-    text = f"[[{text}]]{_espeak_mark(mark)}" if mark else f"[[{text} {'t@' if language == 'zh' else '%@'}]]"
+    text = f"[[{text}]]{_espeak_mark(mark)}" if mark else f"[[{text} {'m@' if language == 'zh' else '%@'}]]"
     samples, events = espeak().speak(
         text,
         f"{_ZH_VOICE if language == 'zh' else _EN_VOICE}+{speaker.variant}",
@@ -177,7 +177,7 @@ def _speak_run(
         _align_mandarin(words, events) if language == "zh" else _align_english(words, events, at_pause=bool(mark))
     )
     bounds = np.array([*starts, end], np.int64)
-    if np.any(np.diff(bounds) < 0) or len(starts) != len(phones) or end > len(samples):
+    if np.any(np.diff(bounds) <= 0) or len(starts) != len(phones) or end > len(samples):
         raise Unspeakable("phoneme times do not rise")
     gain = np.float32(10.0 ** (speaker.gain_db[language] / 20.0))
     return Spoken(samples[bounds[0] : bounds[-1]] * gain, bounds - bounds[0])
@@ -291,7 +291,7 @@ def _english_word(word: list[Phone]) -> list[Labelled]:
             index += 2
             continue
         pair = _EN_VOWEL_PAIR.get((phone.name, after))
-        if pair and word[index + 1].tone is Tone.UNSTRESSED and (phone.name == "AY" or not stress):
+        if pair and word[index + 1].tone is Tone.UNSTRESSED and (phone.name != "IY" or not stress):
             labelled.append((2, (stress, pair)))
             index += 2
             continue

@@ -18,7 +18,7 @@ from training.data import utterance
 from training.export import Precision, Record, export
 from training.teacher import SPEAKERS, speak
 
-SIZE = net.Size("tiny", width=32, blocks=2, encoder_width=24, encoder_blocks=1)
+SIZE = net.Size("tiny", width=32, blocks=2, encoder_width=24, encoder_dilations=(2,))
 RECORD = Record("0" * 40, 1, 0.0, 0, {})
 
 
@@ -64,7 +64,7 @@ def pack(
 def torch_speech(voice: net.Voice, phones: tuple[Phone, ...], speaker: int) -> tuple[np.ndarray, np.ndarray]:
     ids = torch.tensor([[phone.ids for phone in phones]])
     encoded = voice.encode(ids, torch.ones(1, len(phones), 1), torch.tensor([speaker]))
-    ends = (voice.log_durations(encoded).exp() - 1).clamp(min=1).cumsum(1).round().long()
+    ends = (voice.log_durations(encoded).exp() - 1).clamp(min=1).cumsum(1).add(0.5).floor().long()
     durations = torch.diff(ends, prepend=torch.zeros(1, 1, dtype=torch.int64))
     phone, place, position, mask = net.expand(durations, int(ends[0, -1]))
     log_f0, voicing = voice.contour(encoded, phone, place)
