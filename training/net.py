@@ -43,8 +43,8 @@ class Size:
     width: int
     blocks: int
     encoder_width: int = 192
-    # A phone must know how its clause ends, which may be thirty phones on: with all at 1, pitch correlation fell from 0.9
-    # at six phones before a pause to 0.5 at fifteen.
+    # A phone must know how its clause ends, which may be thirty phones on: with all at 1, the correlation of pitch fell
+    # from 0.9 at six phones before a pause to 0.5 at fifteen.
     encoder_dilations: tuple[int, ...] = (1, 1, 3, 6)
     speakers: int = 2
 

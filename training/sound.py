@@ -18,7 +18,7 @@ from training.teacher import SPEAKERS
 
 SPEED_GOAL: Final = {"standard": 300.0, "light": 550.0}
 SPECTRAL_GOAL: Final[dict[Kind, tuple[float, float]]] = {"zh": (0.173, 1.44), "en": (0.211, 1.65)}
-"""Log-mel L1 and MCD of the best in reference/feasibility.md (copy synthesis)."""
+"""Log-mel L1 and MCD of copy synthesis by a plain mel vocoder, the best of an earlier study of the same teacher."""
 _SPEED_S: Final = 12.0
 _SPEED_SENTENCES_S: Final = (2.0, 8.0)
 
@@ -84,8 +84,8 @@ def spectra(subject: Subject) -> Chapter:
         "over c₁…c₁₃, cepstra (2/80) Σ log-mel · cos, mean over frames. All frames count, silence too, where the "
         "teacher is digitally silent; *speech alone* leaves the pauses out. *Noise floor*: the net against itself "
         "with other noise. F0: WORLD's reading of the net's wave against the pitch it was given.\n\n"
-        "For comparison, reference/feasibility.md (another test set): espeak Mandarin 0.197 / 1.62 dB, English 0.240 "
-        "/ 1.97; "
+        "For comparison, an earlier study of the same teacher (another test set): a like net 0.197 / 1.62 dB in "
+        "Mandarin and 0.240 / 1.97 in English; "
         "copy synthesis 0.173 / 1.44 and 0.211 / 1.65; noise floor 0.095 / 0.87.\n\n" + table(header, cells)
     )
     numbers = {
