@@ -46,6 +46,7 @@ class Size:
     # A phone must know how its clause ends, which may be thirty phones on: with all at 1, the correlation of pitch fell
     # from 0.9 at six phones before a pause to 0.5 at fifteen.
     encoder_dilations: tuple[int, ...] = (1, 1, 3, 6)
+    manner_dilations: tuple[int, ...] = (1, 4, 9)
     speakers: int = 2
 
 
@@ -97,12 +98,16 @@ class Encoder(nn.Module):
 
 
 class Voice(nn.Module):
-    """Both halves. The encoder's output feeds three heads; the frames head is what the decoder hears of the text."""
+    """Both halves. What the decoder hears of the text comes from the encoder; the heads of durations and pitch look
+    farther, through blocks of their own.
+    """
 
     def __init__(self, size: Size) -> None:
         super().__init__()
         self.size = size
         self.encoder = Encoder(size)
+        self.manner = nn.ModuleList(Block(size.encoder_width, 3, dilation) for dilation in size.manner_dilations)
+        self.manner_norm = nn.LayerNorm(size.encoder_width, eps=1e-6)
         self.duration = nn.Sequential(nn.Linear(size.encoder_width, 96), nn.GELU(), nn.Linear(96, 1))
         self.pitch = nn.Sequential(nn.Linear(size.encoder_width, 192), nn.GELU(), nn.Linear(192, 2 * KNOTS))
         self.phone_to_frame = nn.Linear(size.encoder_width, size.width)
@@ -122,13 +127,16 @@ class Voice(nn.Module):
         self.register_buffer("noise", noise_table(), persistent=False)  # (NOISE_ROWS, 2 * BINS)
 
     def encode(self, ids: Tensor, mask: Tensor, speaker: Tensor) -> Tensor:
-        """(B, N, 4), (B, N, 1), (B,) → (B, N, E)."""
-        out: Tensor = self.encoder(ids, mask, speaker)
-        return out
+        """(B, N, 4), (B, N, 1), (B,) → (B, N, 2 E): what is said, then how."""
+        said: Tensor = self.encoder(ids, mask, speaker)
+        how = said
+        for block in self.manner:
+            how = block(how, mask)
+        return torch.cat([said, self.manner_norm(how)], -1)
 
     def log_durations(self, encoded: Tensor) -> Tensor:
         """log(1 + frames) of each phone at the speaker's own rate, (B, N)."""
-        out: Tensor = self.duration(encoded).squeeze(-1)
+        out: Tensor = self.duration(encoded[..., self.size.encoder_width :]).squeeze(-1)
         return out
 
     def contour(self, encoded: Tensor, phone_of_frame: Tensor, place: Tensor) -> tuple[Tensor, Tensor]:
@@ -136,15 +144,15 @@ class Voice(nn.Module):
 
         phone_of_frame (B, T) int64; place (B, T) in 0..1 is where in its phone the frame's centre lies.
         """
-        knots = self.pitch(encoded)  # (B, N, 2 * KNOTS)
+        knots = self.pitch(encoded[..., self.size.encoder_width :])  # (B, N, 2 * KNOTS)
         at = knots.gather(1, phone_of_frame.unsqueeze(-1).expand(-1, -1, 2 * KNOTS))
         weights = hat_weights(place)  # (B, T, KNOTS)
         log_f0 = LOG_F0_MEAN + LOG_F0_SCALE * (at[..., :KNOTS] * weights).sum(-1)
         return log_f0, (at[..., KNOTS:] * weights).sum(-1)
 
     def frames(self, encoded: Tensor, phone_of_frame: Tensor, position: Tensor) -> Tensor:
-        """What the decoder hears of the text: (B, N, E), (B, T), (B, T, 6) → (B, T, D)."""
-        phones = self.phone_to_frame(encoded)
+        """What the decoder hears of the text: (B, N, 2 E), (B, T), (B, T, 6) → (B, T, D)."""
+        phones = self.phone_to_frame(encoded[..., : self.size.encoder_width])
         index = phone_of_frame.unsqueeze(-1).expand(-1, -1, phones.shape[-1])
         out: Tensor = phones.gather(1, index) + self.position_to_frame(position)
         return out

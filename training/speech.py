@@ -66,7 +66,7 @@ def predict(net: Voice, one: Utterance) -> Prediction:
 
 def whole_frames(lengths: NDArray[np.float32]) -> NDArray[np.int64]:
     """Lengths in whole frames, at least one each; the rounding of one is made good by the next, as the pack does it."""
-    ends = np.round(np.cumsum(np.maximum(lengths, 1.0))).astype(np.int64)
+    ends = np.floor(np.cumsum(np.maximum(lengths, 1.0)) + 0.5).astype(np.int64)
     return np.diff(ends, prepend=0)
 
 

@@ -18,7 +18,7 @@ from training.data import utterance
 from training.export import Precision, Record, export
 from training.teacher import SPEAKERS, speak
 
-SIZE = net.Size("tiny", width=32, blocks=2, encoder_width=24, encoder_dilations=(2,))
+SIZE = net.Size("tiny", width=32, blocks=2, encoder_width=24, encoder_dilations=(2,), manner_dilations=(3,))
 RECORD = Record("0" * 40, 1, 0.0, 0, {})
 
 
