@@ -121,12 +121,14 @@ def _gain(speaker: Speaker, language: str, sentences: int) -> float:
 def _make_shard(path: Path, jobs: list[tuple[int, int]], gains: dict[str, dict[Any, float]]) -> int:
     made = [one for number, speaker in jobs if (one := teach(number, speaker, gains)) is not None]
     arrays = {name.name: [getattr(one, name.name) for one in made] for name in fields(Utterance)}
+    columns: dict[str, Any] = {
+        name: np.concatenate(arrays[name]) for name in ("ids", "durations", "log_f0", "voiced", "audio")
+    } | {name: np.array(arrays[name]) for name in ("speaker", "plain", "number")}
     temporary = path.with_suffix(".tmp.npz")
     np.savez(
         temporary,
         counts=np.array([[len(one.ids), len(one.log_f0)] for one in made]),
-        **{name: np.concatenate(arrays[name]) for name in ("ids", "durations", "log_f0", "voiced", "audio")},
-        **{name: np.array(arrays[name]) for name in ("speaker", "plain", "number")},
+        **columns,
     )
     temporary.replace(path)
     return len(made)

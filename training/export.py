@@ -183,9 +183,9 @@ def prosody_graph(voice: Voice, ranges: Mapping[str, Range] | None) -> onnx.Mode
     g = Graph("prosody", ranges)
     encoder = voice.encoder
     x = g.unsqueeze(g.op("Gather", g.constant(_array(encoder.speaker.weight)), "speaker"), 1)
-    for index, embedding in enumerate(encoder.embeddings):
+    for column, embedding in enumerate(encoder.embeddings):
         assert isinstance(embedding, nn.Embedding)
-        ids = g.op("Gather", "phones", g.constant(np.array(index, np.int64)), axis=2)
+        ids = g.op("Gather", "phones", g.constant(np.array(column, np.int64)), axis=2)
         x = g.op("Add", x, g.op("Gather", g.constant(_array(embedding.weight)), ids))
     count = g.op("Gather", g.op("Shape", "phones"), g.constant(np.array(1, np.int64)))
     numbers = _range(g, count)
@@ -386,7 +386,7 @@ def _wave(g: Graph, real: str, imaginary: str) -> str:
     halves = []
     for spectrum, wave, sign in zip((real, imaginary), _waves(), (1, -1), strict=True):
         of_even, of_odd = g.split(spectrum, [_HALF + 1, _HALF])
-        back = (wave * weight).T
+        back = (wave * weight).T.astype(np.float32)
         even, odd = g.linear(of_even, back[: _HALF + 1], None), g.linear(of_odd, back[_HALF + 1 :], None)
         near, far = g.op("Add", even, odd), g.op("Sub", *((even, odd) if sign > 0 else (odd, even)))
         halves.append(g.op("Concat", near, g.reversed(far), axis=2))

@@ -67,9 +67,9 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         """mask (B, T, 1) is 1 inside the sentence: what lies beyond its end must not leak into it."""
-        y = self.depthwise((x * mask).transpose(1, 2)).transpose(1, 2)
-        y: Tensor = self.down(functional.gelu(self.up(self.norm(y))))
-        return x + y
+        y: Tensor = self.depthwise((x * mask).transpose(1, 2)).transpose(1, 2)
+        change: Tensor = self.down(functional.gelu(self.up(self.norm(y))))
+        return x + change
 
 
 class Encoder(nn.Module):
@@ -101,6 +101,10 @@ class Voice(nn.Module):
     """Both halves. What the decoder hears of the text comes from the encoder; the heads of durations and pitch look
     farther, through blocks of their own.
     """
+
+    fourier: Tensor
+    inverse: Tensor
+    noise: Tensor
 
     def __init__(self, size: Size) -> None:
         super().__init__()

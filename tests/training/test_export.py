@@ -38,7 +38,7 @@ def voice() -> net.Voice:
     torch.manual_seed(7)
     made = net.Voice(SIZE).eval()
     with torch.no_grad():
-        made.duration[2].bias.fill_(1.6)  # type: ignore[union-attr,operator]
+        made.duration[2].bias.fill_(1.6)  # type: ignore[operator]
         made.head.bias[: 2 * net.BINS] += 1.0
     return made
 
