@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-import time
+import sys
 from pathlib import Path
 
 import pytest
@@ -185,10 +185,20 @@ def test_any_hanzi_are_read_or_reported(text: str) -> None:
 def test_time_is_linear_in_the_text(piece: str) -> None:
     read("热身 warm 1")
 
-    def seconds(times: int) -> float:
-        began = time.perf_counter()
-        read("好" + piece * times)
-        return time.perf_counter() - began
+    def calls(times: int) -> int:
+        """Python calls made: the same on any machine, where seconds are not."""
+        count = 0
 
-    seconds(500)
-    assert seconds(8000) < 40 * max(seconds(800), 0.005)
+        def note(*_: object) -> None:
+            nonlocal count
+            count += 1
+
+        sys.setprofile(note)
+        try:
+            read("好" + piece * times)
+        finally:
+            sys.setprofile(None)
+        return count
+
+    calls(100)
+    assert calls(4000) < 15 * calls(400)
