@@ -28,8 +28,8 @@ FALL: Final = 2.4 * SEMITONE  # of a clause of a second or more
 QUESTION_RISE: Final = 3.0 * SEMITONE
 QUESTION_LIFT: Final = 1.0 * SEMITONE
 EXCLAMATION_RANGE: Final = 1.2
-FINAL_LOWERING: Final = 1.0 * SEMITONE
-CARRY_OVER_S: Final = 0.018  # time constant of the approach to a tone's target
+FINAL_LOWERING: Final = 0.7 * SEMITONE
+CARRY_OVER_S: Final = 0.008  # time constant of the approach to a tone's target; 0.018 cost two of a hundred tones
 PHRASE_LENGTHENING: Final = 1.18
 FRAME_S: Final = 256 / 22_050
 
