@@ -19,7 +19,7 @@ from training.train import train
 
 VOICES: Final = Path(__file__).resolve().parent.parent / "voices"
 HELD_OUT: Final = 5_000_000  # number of the first sentence that is never trained on
-_VALIDATION, _CALIBRATION = 16, 24  # sentences
+_VALIDATION, _CALIBRATION = 16, 80  # sentences
 
 
 @dataclass(frozen=True, slots=True)
