@@ -9,7 +9,7 @@ from inference.frontend.phones import FINALS, INITIALS, Phone, Position, Tone, s
 from training import corpus
 from training.data import HOP, teach, utterance
 from training.espeak import SAMPLE_RATE_HZ
-from training.teacher import PAUSE_S, SPEAKERS, speak
+from training.teacher import PAUSE_S, SPEAKERS, Speaker, speak
 
 GAINS = {speaker.name: {"zh": 0.0, "en": 0.0} for speaker in SPEAKERS}
 
@@ -30,11 +30,11 @@ def english(text: str) -> list[Phone]:
 
 
 @pytest.mark.parametrize("speaker", SPEAKERS, ids=lambda speaker: speaker.name)
-def test_every_mandarin_syllable_is_spoken_with_a_boundary_for_each_phone(speaker: object) -> None:
+def test_every_mandarin_syllable_is_spoken_with_a_boundary_for_each_phone(speaker: Speaker) -> None:
     for initial in ("", *INITIALS):
         for final in FINALS:
             phones = [Phone("^"), *([Phone(initial, Tone.T1)] if initial else []), Phone(final, Tone.T1), Phone(".")]
-            spoken = speak(phones, speaker)  # type: ignore[arg-type]
+            spoken = speak(phones, speaker)
             assert len(spoken.bounds) == len(phones) + 1
             assert np.all(np.diff(spoken.bounds) > 0), (initial, final)
 
