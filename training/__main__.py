@@ -26,7 +26,7 @@ _VALIDATION, _CALIBRATION = 16, 80  # sentences
 class Plan:
     """How much is made. The full plan takes two CPU cores about two hours; the smoke plan a minute."""
 
-    sentences: int = 3000  # said by every speaker: about six hours of speech
+    sentences: int = 5000  # said by every speaker: about ten hours of speech
     held_out: int = 40
     steps: tuple[tuple[str, int], ...] = (("standard", 17_000), ("light", 16_000))
     seed: int = 1

@@ -1,8 +1,9 @@
 """Sentences for the teacher, as words with known readings: nothing here can be misread, so every label is right.
 
 Mandarin words come from pypinyin's phrase dictionary (MIT), English ones from the CMUdict the front end ships; a
-quarter of the Mandarin sentences are random tonal syllables, so that all of them occur. Sentences are numbered, and a
-number always gives the same sentence.
+quarter of the Mandarin sentences are random tonal syllables, so that all of them occur. Most English sentences have
+the frame of real ones, for function words and their weak forms make its rhythm. Sentences are numbered, and a number
+always gives the same sentence.
 """
 
 from __future__ import annotations
@@ -18,13 +19,14 @@ from typing import Final, Literal
 from pypinyin.constants import PHRASES_DICT, PINYIN_DICT
 from pypinyin.contrib.tone_convert import to_tone3
 
+from inference.frontend import weak
 from inference.frontend.assemble import assemble
 from inference.frontend.phones import Break, Phone, split_syllable
 from inference.frontend.words import Word
 
 Kind = Literal["zh", "syllables", "en", "mixed"]
 KINDS: Final[tuple[Kind, ...]] = ("zh", "syllables", "en", "mixed")
-_SHARE: Final = {"zh": 0.38, "syllables": 0.10, "en": 0.34, "mixed": 0.18}
+_SHARE: Final = {"zh": 0.36, "syllables": 0.09, "en": 0.40, "mixed": 0.15}
 
 _ZH_SMALL: Final = tuple(
     """
@@ -34,19 +36,39 @@ _ZH_SMALL: Final = tuple(
     """.split()
 )
 _NEUTRAL: Final = tuple("de5 de5 le5 zhe5 guo5 men5 zi5 ma5 ne5 ba5 a5 li5 shang5 tou5 me5 xia5".split())
-_EN_SMALL: Final = tuple(
+_EN_COMMON: Final = tuple(
     """
-    the a an of to and in is it you that he was for on are with as i his they be at one have this from or had by but
-    some what there we can out other were all your when up use word how said each she which do their time if will
-    way about many then them would write like so these her long make thing see him two has look more day could go
-    come did my no most who over know than call first people may down been now find any new work part take get place
-    made where after back only good man year came show every our under name very through just great think say help
-    much before right too means old same tell does set three want air well also play small end put home read hand
-    port large add here must big high such follow act why ask change went light kind need house try us again animal
-    point mother world near build self earth father hello please thank okay yes not four five six seven eight nine
-    ten hundred thousand
+    one word other way many write make thing see look more day come most people over know than call first down side
+    now find new work part take get place live where after back little only round man year came show every good give
+    under name very through just form sentence great think say help low line before turn cause much mean right too old
+    any same tell boy follow want also well play small end put home read hand port large spell add even land here big
+    high such act why ask men change went light kind off need house picture try again animal point mother world near
+    build self earth father head stand own page country found answer school grow study still learn plant cover food
+    sun four five six seven eight nine ten hundred thousand between state keep eye never last let thought city tree
+    cross farm hard start might story saw far sea draw left late run while press close night real life few north open
+    seem together next white children begin got walk example ease paper group always music those both mark often
+    letter until mile river car feet care second book carry took science eat room friend began idea fish mountain stop
+    once base hear horse cut sure watch color face wood main enough plain girl usual young ready above ever red list
+    though feel talk bird soon body dog family direct leave song measure door product black short number class wind
+    question happen complete ship area half rock order fire south problem piece told knew pass since top whole king
+    street inch nothing course stay wheel full force blue object decide surface deep moon island foot busy test record
+    boat common gold plane dry wonder laugh ago ran check game shape hot miss brought heat snow bed bring sit perhaps
+    fill east weight language among hello please thank okay yes not morning evening today tomorrow yesterday coffee
+    water bus train phone email meeting office market price report server update message money doctor teacher student
     """.split()
 )
+_EN_FRAME: Final = {
+    "subject": ("I", "you", "he", "she", "we", "they", "it", "this", "there", "D C", "D C C", "D C of D C", "C"),
+    "verb": ("C", "C", "is C", "was C", "are C", "has C", "have C", "had C", "will C", "would C", "can C", "could C",
+             "should be C", "must C", "did not C", "has been C", "to C"),
+    "object": ("", "it", "them", "me", "him", "us", "her", "D C", "D C", "D C C", "C", "that subject verb"),
+    "place": ("", "", "P D C", "P D C", "P D C of D C", "P C", "C", "P her", "P me"),
+    "join": ("", "", "", "and subject verb", "but subject verb object", "if subject verb", "or C", "because subject C",
+             "when subject verb place", "as C as D C"),
+    "D": ("the", "the", "the", "a", "my", "your", "his", "her", "our", "their", "its", "this", "some", "every", "no"),
+    "P": ("of", "to", "in", "for", "on", "with", "at", "by", "from", "into", "about", "over", "after", "before"),
+}  # fmt: skip
+"""A little grammar: each slot becomes one of its row; C is a word of content."""
 _INNER: Final = (",", ",", ",", ",", ",", "、", "、", ";", ":", "-", "…")
 _CLOSING: Final = (".", ".", ".", ".", "?", "?", "!")
 
@@ -107,18 +129,23 @@ def _is_syllable(text: str) -> bool:
 
 def line(number: int) -> Line:
     """The sentence of that number."""
-    rng = random.Random(f"corpus 3 {number}")
+    rng = random.Random(f"corpus 4 {number}")
     kind = rng.choices(KINDS, [_SHARE[kind] for kind in KINDS])[0]
     words = list(_words(kind, rng))
     marks = _marks(len(words), rng)
     closed = [_with_break(word, mark, rng) for word, mark in zip(_sandhi(words, marks), marks, strict=True)]
+    weak.weaken(closed)
     return Line(number, kind, assemble(list(zip(closed, marks, strict=True))))
 
 
 def _words(kind: Kind, rng: random.Random) -> Iterator[Word]:
+    if kind == "en" and rng.random() < 0.7:
+        frame = [word for slot in ("subject", "verb", "object", "place", "join") for word in _framed(slot, rng)]
+        yield from (_english_word(rng, word) for word in frame)
+        return
     for _ in range(rng.randint(3, 9) if kind != "en" else rng.randint(4, 11)):
         if kind == "en" or (kind == "mixed" and rng.random() < 0.3):
-            yield _english_word(rng, small=0.45 if kind == "en" else 0.15)
+            yield _english_word(rng)
         elif kind == "syllables":
             yield _mandarin_word("", tuple(rng.choice(_syllables()) for _ in range(rng.randint(1, 3))), rng)
         elif rng.random() < 0.35:
@@ -139,14 +166,26 @@ def _mandarin_word(text: str, syllables: tuple[str, ...], rng: random.Random) ->
     return Word(text, "zh", syllables, syllables, Break.WORD)
 
 
-def _english_word(rng: random.Random, small: float) -> Word:
-    word = rng.choice(_EN_SMALL) if rng.random() < small else rng.choice(_english())[0]
-    phones = _lexicon()[word]
-    return Word(word, "en", phones, phones, Break.WORD)
+def _framed(slot: str, rng: random.Random) -> Iterator[str]:
+    """The words that a slot of the frame becomes; "" stands for any word of content."""
+    if slot == "C":
+        yield ""
+    elif slot not in _EN_FRAME:
+        yield slot
+    else:
+        for part in rng.choice(_EN_FRAME[slot]).split():
+            yield from _framed(part, rng)
+
+
+def _english_word(rng: random.Random, word: str = "") -> Word:
+    """A word, else a random one: half of them common."""
+    chosen = word or (rng.choice(_EN_COMMON) if rng.random() < 0.5 else rng.choice(_english())[0])
+    phones = _lexicon()[chosen.lower()]
+    return Word(chosen, "en", phones, phones, Break.WORD)
 
 
 def _marks(count: int, rng: random.Random) -> list[str]:
-    often = rng.choice((0.03, 0.16))  # long clauses have an intonation of their own
+    often = rng.choice((0.02, 0.16))  # long clauses have an intonation of their own
     marks = [rng.choice(_INNER) if rng.random() < often else "" for _ in range(count)]
     marks[-1] = rng.choice(_CLOSING) if rng.random() < 0.95 else "…"
     return marks

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import ctypes as c
 from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 import espeakng_loader
@@ -54,8 +56,8 @@ class Espeak:
 
     def __init__(self) -> None:
         self._library: Any = c.CDLL(espeakng_loader.get_library_path())
-        data = espeakng_loader.get_data_path().encode()
-        rate = self._library.espeak_Initialize(_SYNCHRONOUS, 0, data, _PHONEME_EVENTS)
+        self._steady = _steady_data()  # kept: its folder goes with it
+        rate = self._library.espeak_Initialize(_SYNCHRONOUS, 0, self._steady.name.encode(), _PHONEME_EVENTS)
         if rate != SAMPLE_RATE_HZ:
             raise RuntimeError(f"espeak-ng did not start (answer {rate}); reinstall espeakng-loader")
         self._samples: list[NDArray[np.int16]] = []
@@ -92,3 +94,19 @@ class Espeak:
                 self._events.append(Event(name, events[index].sample))
             index += 1
         return 0
+
+
+def _steady_data() -> TemporaryDirectory[str]:
+    """espeak's data with every variant's flutter off: it bends pitch and lengths by a table that runs on from call to
+    call, so that the same phones sounded otherwise each time (0.2 to 0.6 semitones) and nothing could learn it.
+    """
+    folder = TemporaryDirectory(prefix="espeak-")
+    installed, ours = Path(espeakng_loader.get_data_path()), Path(folder.name) / "espeak-ng-data"
+    variants = ours / "voices" / "!v"
+    variants.mkdir(parents=True)
+    for path in installed.iterdir():
+        if path.name != "voices":
+            (ours / path.name).symlink_to(path)
+    for path in (installed / "voices" / "!v").iterdir():
+        (variants / path.name).write_bytes(path.read_bytes() + b"\nflutter 0\n")
+    return folder

@@ -50,7 +50,7 @@ class Size:
     speakers: int = 2
 
 
-SIZES: Final = {size.name: size for size in (Size("standard", 256, 6), Size("light", 128, 4, 128, (1, 3, 6)))}
+SIZES: Final = {size.name: size for size in (Size("standard", 224, 6), Size("light", 128, 4, 128, (1, 3, 6)))}
 
 
 class Block(nn.Module):

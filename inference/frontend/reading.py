@@ -1,8 +1,8 @@
 """The door of the front end: text to sentences of words and phones.
 
 `read` is pure and linear in the text. It calls, in order: `normalise`, `segment`, `mandarin` or `english` for the
-words, `phrasing` for the breaks between them, `sandhi` over each phrase, `assemble` for the phones. The first call
-loads the dictionaries (`warm` does it ahead of time).
+words, `phrasing` for the breaks between them, `sandhi` over each phrase and `weak` over each breath, `assemble` for the
+phones. The first call loads the dictionaries (`warm` does it ahead of time).
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from inference.frontend import english, mandarin, phrasing, sandhi
+from inference.frontend import english, mandarin, phrasing, sandhi, weak
 from inference.frontend.assemble import assemble, phones_of
 from inference.frontend.normalise import normalise
 from inference.frontend.phones import Break, Phone
@@ -113,6 +113,7 @@ def _sentence(text: str, drafts: list[Draft]) -> Sentence:
         said = [(draft.text, draft.readings) if draft.lang == "zh" else ("", ()) for draft in phrase]
         for draft, spoken in zip(phrase, sandhi.spoken(said, mandarin.is_word), strict=True):
             words.append(Word(draft.text, draft.lang, draft.readings, spoken or draft.readings, draft.break_))
+    weak.weaken(words)
     marks = [draft.pause for draft in drafts]
     return Sentence(text, tuple(words), assemble(list(zip(words, marks, strict=True))))
 

@@ -12,6 +12,15 @@ Language = Literal["zh", "en"]
 
 
 @dataclass(frozen=True, slots=True)
+class Change:
+    """What a rule made of a piece of the text, for people who ask why: `time`, `3:20`, `三点二十分`."""
+
+    rule: str
+    before: str
+    after: str
+
+
+@dataclass(frozen=True, slots=True)
 class Word:
     """A word as written and as said."""
 
@@ -21,9 +30,11 @@ class Word:
     readings: tuple[str, ...]
     """zh: pinyin with its tone digit, one per syllable, before sandhi (`yi1 dianr3`). en: CMUdict phones."""
     spoken: tuple[str, ...]
-    """The readings as they sound here: zh after sandhi, en the same."""
+    """The readings as they sound here: zh after sandhi, en with weak forms."""
     break_: Break = Break.WORD
     """The boundary after the word."""
+    rule: str = ""
+    """How its reading was found: `phrase book`, `surname`, `lexicon`, `letter-to-sound`, …"""
 
 
 def mandarin_word(
