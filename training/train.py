@@ -28,7 +28,7 @@ from training.prosody import taught
 
 BATCH: Final = 8
 WINDOW: Final = 128  # frames: 1.5 s, so that a tenth of them at most see the window's edge
-PEAK_RATE: Final = 1.5e-3
+PEAK_RATE: Final = 3e-3
 WARM_UP: Final = 300
 AVERAGING: Final = 0.9985  # of the weights; half of the average is the last 460 steps
 CHECKPOINT_EVERY: Final = 500
@@ -130,7 +130,7 @@ def losses(voice: Voice, batch: Batch, step: int) -> dict[str, Tensor]:
     voiced = functional.binary_cross_entropy_with_logits(voicing.float(), batch.voiced, reduction="none") * speech
     return {
         "spectral": spectral,
-        "mel": 2.0 * mel,
+        "mel": 4.0 * mel,
         "duration": 2.0 * duration.sum() / (n_mask[..., 0] * plain).sum().clamp(min=1),
         "pitch": 8.0 * pitch.sum() / (batch.voiced * speech).sum().clamp(min=1),
         "voicing": 0.5 * voiced.sum() / speech.sum().clamp(min=1),
