@@ -173,6 +173,7 @@ class Consumer(_Side):
 
     def __init__(self, memory: memoryview) -> None:
         super().__init__(memory)
+        self._payload = self._bytes.toreadonly()
         self._read: int = self._cursors[_RELEASED_AT]
         self._partial: bytearray | None = None
         self._polled: deque[tuple[memoryview, int]] = deque()  # records handed out, and where each ends
@@ -208,6 +209,7 @@ class Consumer(_Side):
         for record, _ in self._polled:
             record.release()
         self._polled.clear()
+        self._payload.release()
         super().close()
 
     def _next(self, published: int) -> memoryview | None:
@@ -225,7 +227,7 @@ class Consumer(_Side):
             if self._partial is None:
                 return None  # the end of a record whose beginning was taken by a consumer that died
             raise RingError("a record without an end")
-        payload = self._bytes[at + _WORD : at + _WORD + length]
+        payload = self._payload[at + _WORD : at + _WORD + length]
         if kind == _WHOLE:
             return payload
         whole = self._partial = bytearray() if self._partial is None else self._partial
@@ -236,7 +238,7 @@ class Consumer(_Side):
         if kind != _LAST:
             return None
         self._partial = None
-        return memoryview(whole)
+        return memoryview(whole).toreadonly()
 
     def _release_to(self, end: int) -> None:
         _fence()
