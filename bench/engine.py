@@ -110,7 +110,7 @@ def measure(
         audio_seconds=sum(count.audio_s for count in counts),
         seconds=seconds,
         sentence_seconds=(min(count.shortest_s for count in counts), max(count.longest_s for count in counts)),
-        cpu=_cpu_name(),
+        cpu=cpu_name(),
         versions={
             "python": platform.python_version(),
             "onnxruntime": version("onnxruntime"),
@@ -207,7 +207,8 @@ def _batches(utterances: list[Utterance], size: int) -> list[list[Utterance]]:
     return [enough[min(start, len(enough) - size) :][:size] for start in starts]
 
 
-def _cpu_name() -> str:
+def cpu_name() -> str:
+    """The processor as the system calls it."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:

@@ -13,10 +13,13 @@ import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from inference.utterance import ENERGY_RANGE, PITCH_RANGE, SPEED_RANGE, Manner
 from tts_server.audio import FORMATS, AudioError, open_audio
+
+if TYPE_CHECKING:
+    from inference.frontend.lexicon import Lexicon
 
 T = TypeVar("T")
 
@@ -70,6 +73,7 @@ def _parser() -> argparse.ArgumentParser:
 
     say = commands.add_parser("say", help="speak a text into a file, or aloud")
     _add_text(say)
+    _add_lexicon(say)
     say.add_argument("-o", "--output", type=Path, metavar="FILE", help="where to write; without it the text is played")
     say.add_argument("--format", choices=FORMATS, help="of the file; otherwise by its extension")
     say.add_argument("--voice", default="female", help="which speaker (default: %(default)s); `voices` lists them")
@@ -84,8 +88,9 @@ def _parser() -> argparse.ArgumentParser:
     _add_voices_dir(voices)
     voices.set_defaults(run=_voices)
 
-    phones = commands.add_parser("phones", help="show how a text is read: readings, tones, breaks, phones")
+    phones = commands.add_parser("phones", help="show how a text is read, and by which rules: readings, breaks, phones")
     _add_text(phones)
+    _add_lexicon(phones)
     phones.add_argument("--json", action="store_true", help="for programs")
     phones.set_defaults(run=_phones)
 
@@ -99,6 +104,28 @@ def _parser() -> argparse.ArgumentParser:
     engine.add_argument("--json", type=Path, metavar="FILE", help="write the result there too")
     _add_pack(engine)
     engine.set_defaults(run=_bench_engine)
+
+    frontend = benches.add_parser(
+        "frontend",
+        help="what reading a text costs, beside speaking it",
+        description="Measure the text front end on one core: microseconds per character for plain Chinese, Chinese "
+        "with digits, English and mixed text, and what part that is of the voice's time for the same text (goal: at "
+        "most 5 %%); milliseconds for a Chinese sentence of 30 characters (goals: 0.3, and 1 with digits); seconds for "
+        "floods of hostile text (goal: 2 per MB). Seconds are the processor's: other programs lengthen them little.",
+    )
+    frontend.add_argument("--sentences", type=int, default=400, help="of each kind of text (default: %(default)s)")
+    frontend.add_argument(
+        "--hostile-bytes", type=int, default=1_000_000, metavar="N", help="of each flood (default: %(default)s)"
+    )
+    frontend.add_argument(
+        "--json",
+        type=Path,
+        metavar="FILE",
+        help="write the result there too: kinds (us_per_character, voice_us_per_character, share, …), "
+        "plain_sentence_ms, digits_sentence_ms, hostile_seconds, cpu, versions, date",
+    )
+    _add_pack(frontend)
+    frontend.set_defaults(run=_bench_frontend)
     return parser
 
 
@@ -114,6 +141,16 @@ def _add_text(parser: argparse.ArgumentParser) -> None:
     group.add_argument("text", nargs="?", metavar="TEXT", help="what to say; after `--` if it begins with a dash")
     group.add_argument(
         "-f", "--file", metavar="FILE", help="read the text from a file in UTF-8, `-` from standard input"
+    )
+
+
+def _add_lexicon(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--lexicon",
+        type=Path,
+        metavar="FILE",
+        help='your own readings, as JSON: {"重庆": "chong2 qing4", "SQL": "sequel", "Nguyen": "W IH1 N"}; '
+        "for one place in the text, write <行|hang2>",
     )
 
 
@@ -134,10 +171,10 @@ def _say(args: argparse.Namespace) -> int:
     manner = _checked(lambda: Manner(args.voice, args.speed, args.pitch, args.energy))
     audio_format = _format(args.output, args.format)
     pack_folder = _pack_folder(args)
-    text = _text(args)
+    text, lexicon = _text(args), _lexicon(args)
     if args.output is not None:
         _check_output(args.output)
-        return _speak_to_file(text, manner, pack_folder, args.output, audio_format)
+        return _speak_to_file(text, lexicon, manner, pack_folder, args.output, audio_format)
 
     from tts_server.player import PlayError, find_players, play
 
@@ -146,7 +183,7 @@ def _say(args: argparse.Namespace) -> int:
         raise Failure("no audio player was found on this machine; write a file instead: -o out.wav")
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder, "speech.wav")
-        code = _speak_to_file(text, manner, pack_folder, file, "wav")
+        code = _speak_to_file(text, lexicon, manner, pack_folder, file, "wav")
         try:
             play(players, file)
         except PlayError as error:
@@ -154,7 +191,9 @@ def _say(args: argparse.Namespace) -> int:
         return code
 
 
-def _speak_to_file(text: str, manner: Manner, pack_folder: Path, output: Path, audio_format: str) -> int:
+def _speak_to_file(
+    text: str, lexicon: Lexicon | None, manner: Manner, pack_folder: Path, output: Path, audio_format: str
+) -> int:
     from tqdm import tqdm
 
     from inference.frontend.reading import read
@@ -162,7 +201,7 @@ def _speak_to_file(text: str, manner: Manner, pack_folder: Path, output: Path, a
     from inference.voice import Voice
     from tts_server.narration import narrate, write_script
 
-    script = _checked(lambda: write_script(text, read))
+    script = _checked(lambda: write_script(text, lambda paragraph: read(paragraph, lexicon)))
     try:
         voice = Voice.load(pack_folder)
     except PackError as error:
@@ -210,8 +249,8 @@ def _phones(args: argparse.Namespace) -> int:
     from inference.frontend.reading import read
     from tts_server.listing import reading_json, reading_table
 
-    text = _text(args)
-    reading = _checked(lambda: read(text))
+    text, lexicon = _text(args), _lexicon(args)
+    reading = _checked(lambda: read(text, lexicon))
     print(reading_json(reading) if args.json else reading_table(reading))
     return DONE
 
@@ -237,6 +276,23 @@ def _bench_engine(args: argparse.Namespace) -> int:
     return DONE
 
 
+def _bench_frontend(args: argparse.Namespace) -> int:
+    from bench.frontend import measure, report, write_json
+    from inference.pack import PackError
+
+    pack_folder = _pack_folder(args)
+    if args.json is not None:
+        _check_output(args.json)
+    try:
+        result = _checked(lambda: measure(pack_folder, sentences=args.sentences, hostile_bytes=args.hostile_bytes))
+    except PackError as error:
+        raise Failure(str(error)) from error
+    print(report(result))
+    if args.json is not None:
+        write_json(result, args.json)
+    return DONE
+
+
 def _checked(make: Callable[[], T]) -> T:
     """What `make` returns; its ValueError is the user's to mend."""
     try:
@@ -252,6 +308,18 @@ def _text(args: argparse.Namespace) -> str:
     if any("\ud800" <= char <= "\udfff" for char in text):
         raise UsageError("the text is not valid UTF-8; check the terminal's locale, or use -f with a file in UTF-8")
     return text
+
+
+def _lexicon(args: argparse.Namespace) -> Lexicon | None:
+    from inference.frontend.lexicon import read_lexicon
+
+    file: Path | None = args.lexicon
+    if file is None:
+        return None
+    try:
+        return _checked(lambda: read_lexicon(file))
+    except OSError as error:
+        raise UsageError(f"{file} cannot be read: {error.strerror}") from error
 
 
 def _read_file(name: str) -> str:

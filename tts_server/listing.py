@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from inference.frontend.reading import Reading
+    from inference.frontend.reading import Reading, Word
     from inference.pack import Pack
 
 
@@ -57,7 +57,7 @@ def voices_table(packs: Sequence[Pack]) -> str:
 
 
 def reading_json(reading: Reading) -> str:
-    """How a text is read: words with their dictionary and spoken readings, and the phones the voice is given."""
+    """How a text is read: what the normaliser changed, words with the rules of their readings, the phones of all."""
     return _json(
         {
             "normalized": reading.normalized,
@@ -68,9 +68,13 @@ def reading_json(reading: Reading) -> str:
                     "readings": word.readings,
                     "spoken": word.spoken,
                     "break": word.break_.name.lower(),
+                    "rule": word.rule,
                 }
                 for sentence in reading.sentences
                 for word in sentence.words
+            ],
+            "changes": [
+                {"rule": change.rule, "before": change.before, "after": change.after} for change in reading.changes
             ],
             "unspoken": reading.unspoken,
             "phones": [
@@ -88,13 +92,16 @@ def reading_json(reading: Reading) -> str:
 
 
 def reading_table(reading: Reading) -> str:
-    """The same for people: a line for each word, then each sentence's phones."""
+    """The same for people: a line for each change of the text, one for each word, then each sentence's phones."""
+    changes = [(change.before, change.after, change.rule) for change in reading.changes]
     rows = [
         (
             word.text,
             word.lang,
             " ".join(word.readings),
-            " ".join(word.spoken) if word.spoken != word.readings else "",  # shown where sandhi changed something
+            word.rule,
+            " ".join(word.spoken) if word.spoken != word.readings else "",
+            why_spoken(word),
             word.break_.name.lower(),
         )
         for sentence in reading.sentences
@@ -102,12 +109,24 @@ def reading_table(reading: Reading) -> str:
     ]
     parts = [
         f"normalized  {reading.normalized}",
-        table(("word", "lang", "reading", "spoken as", "break after"), rows),
+        *([table(("written", "becomes", "by rule"), changes)] if changes else []),
+        table(("word", "lang", "reading", "by rule", "spoken as", "because of", "break after"), rows),
         *("phones  " + " ".join(phone.name for phone in sentence.phones) for sentence in reading.sentences),
     ]
     if reading.unspoken:
         parts.append(f"not spoken, no reading  {' '.join(reading.unspoken)}")
     return "\n\n".join(parts)
+
+
+def why_spoken(word: Word) -> str:
+    """Which rules made the word's spoken form differ from its reading."""
+    if word.lang == "en":
+        return "weak form" if word.spoken != word.readings else ""
+    rules = []
+    for reading, spoken in zip(word.readings, word.spoken, strict=True):
+        if reading != spoken:
+            rules.append({"yi1": "一 sandhi", "bu4": "不 sandhi"}.get(reading, "third-tone sandhi"))
+    return ", ".join(dict.fromkeys(rules))
 
 
 def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

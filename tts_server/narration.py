@@ -7,12 +7,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from inference.frontend.reading import NothingToSay, OverrideError, Reading
 from inference.utterance import Manner, Utterance
 from tts_server.audio import Floats, with_silence
 
 if TYPE_CHECKING:  # the voice brings onnxruntime along
     from inference.frontend.phones import Phone
-    from inference.frontend.reading import Reading
     from inference.voice import Voice
 
 SENTENCE_PAUSE_S: Final = 0.25
@@ -44,22 +44,34 @@ class Script:
 
 
 def write_script(text: str, read: Callable[[str], Reading]) -> Script:
-    """Read `text`, a paragraph at a time. A paragraph without anything to say is passed over; ValueError if all are."""
+    """Read `text`, a paragraph at a time. A paragraph without anything to say is passed over.
+
+    NothingToSay if all are; OverrideError, with its offset in the whole text, if a reading given in it is none.
+    """
     lines: list[Line] = []
     unspoken: list[str] = []
-    refusal: ValueError | None = None
-    for paragraph in filter(str.strip, _PARAGRAPH_END.split(text)):
+    for start, paragraph in _paragraphs(text):
         try:
             reading = read(paragraph)
-        except ValueError as error:  # NothingToSay: a line of asterisks between two chapters
-            refusal = error
+        except NothingToSay:  # a line of asterisks between two chapters
             continue
+        except OverrideError as error:
+            raise error.moved(start) from None
         unspoken.extend(reading.unspoken)
         pauses = [SENTENCE_PAUSE_S] * (len(reading.sentences) - 1) + [PARAGRAPH_PAUSE_S]
         lines.extend(Line(s.text, s.phones, pause) for s, pause in zip(reading.sentences, pauses, strict=True))
     if not lines:
-        raise refusal or ValueError("the text is empty")
+        raise NothingToSay("the text has nothing that can be spoken")
     return Script(tuple(lines), tuple(dict.fromkeys(unspoken)))
+
+
+def _paragraphs(text: str) -> Iterator[tuple[int, str]]:
+    """The paragraphs, each with the characters of the text before it."""
+    start = 0
+    for end in _PARAGRAPH_END.finditer(text):
+        yield start, text[start : end.start()]
+        start = end.end()
+    yield start, text[start:]
 
 
 def narrate(script: Script, voice: Voice, manner: Manner) -> Iterator[Floats]:

@@ -6,7 +6,8 @@ import re
 from typing import Final
 
 from inference.frontend.numerals import en_digits, zh_digits
-from inference.frontend.words import Language
+from inference.frontend.rules import note
+from inference.frontend.words import Change, Language
 
 # The lengths are those of RFC 1035 and 5321; they also keep the search linear.
 _LABEL: Final = "[A-Za-z0-9-]{1,63}"
@@ -16,35 +17,40 @@ _ADDRESS: Final = re.compile(
     rf"|(?<![A-Za-z0-9_.+@-])[A-Za-z0-9_.+-]{{1,64}}@{_LABEL}(?:\.{_LABEL}){{1,8}}"
     rf"|(?<![A-Za-z0-9.@-])(?:{_LABEL}\.){{1,8}}{_TOP}(?![A-Za-z0-9-])(?:/[!-~]*)?"
 )
-_SCHEME: Final = re.compile("^(?i:https?|ftp)://")
+_INNER_DOT: Final = re.compile(r"\.[A-Za-z\d]")
+_SCHEME: Final = re.compile("^(?i:(https?|ftp))://")
 _CLOSING: Final = re.compile(r"[.,?!;:'\")\]]+$")
 
 _ZH: Final = {
     ".": "点", "/": "斜杠", ":": "冒号", "-": "杠", "_": "下划线", "?": "问号", "=": "等于", "&": "和", "#": "井号",
-    "%": "百分号", "~": "波浪号", "+": "加",
+    "%": "百分号", "~": "波浪号", "+": "加", "@": "at",
 }  # fmt: skip
 _EN: Final = {
     ".": "dot", "/": "slash", ":": "colon", "-": "dash", "_": "underscore", "?": "question mark", "=": "equals",
-    "&": "and", "#": "hash", "%": "percent", "~": "tilde", "+": "plus",
+    "&": "and", "#": "hash", "%": "percent", "~": "tilde", "+": "plus", "@": "at",
 }  # fmt: skip
 
 
-def say(text: str, lang: Language) -> str:
+def say(text: str, lang: Language, changes: list[Change]) -> str:
     """The text with its addresses said: example.com → example 点 com."""
-    if "." not in text:
+    if not _INNER_DOT.search(text):
         return text
-    return _ADDRESS.sub(lambda match: _say_address(match.group(), lang), text)
+
+    def said(match: re.Match[str]) -> str:
+        after = _say_address(match.group(), lang)
+        note(changes, "address", match.group(), after.strip())
+        return after
+
+    return _ADDRESS.sub(said, text)
 
 
 def _say_address(address: str, lang: Language) -> str:
     marks, digits = (_ZH, zh_digits) if lang == "zh" else (_EN, en_digits)
-    address = _SCHEME.sub("", address)
+    address = _SCHEME.sub(lambda m: m[1].upper() + " ", address)  # nobody says its colon and slashes
     closing = _CLOSING.search(address)  # the sentence's own
     tail = closing.group() if closing else ""
     address = address[: len(address) - len(tail)].rstrip("/")
-    address = re.sub(r"(?i)^www(?=\.)", "WWW", address)
+    address = re.sub(r"(?i)(?<![A-Za-z])www(?=\.)", "WWW", address)
     said = re.sub("[0-9]+", lambda m: f" {digits(m.group())} ", address)
-    said = re.sub(
-        r"[^A-Za-z0-9\s\u4e00-\u9fff]", lambda m: f" {'at' if m.group() == '@' else marks.get(m.group(), ' ')} ", said
-    )
-    return f" {said} {tail}"
+    said = re.sub(r"[!-/:-@\[-`{-~]", lambda m: f" {marks.get(m.group(), m.group())} ", said)
+    return f" {said.strip()}{tail} "

@@ -30,6 +30,7 @@ PAUSE_OF: Final = {
 } | {mark: mark for mark in PAUSES if mark != EDGE}  # fmt: skip
 """The pause phone of a punctuation mark; quotes, and whatever is not here, make no pause."""
 
+_EDGE: Final = Phone(EDGE)
 _CONSONANTS: Final = frozenset(ENGLISH_CONSONANTS)
 _STRESS: Final = {"0": Tone.UNSTRESSED, "1": Tone.PRIMARY, "2": Tone.SECONDARY}
 _SYLLABIC_AFTER: Final = {
@@ -47,10 +48,10 @@ def assemble(items: Sequence[tuple[Word, str]]) -> tuple[Phone, ...]:
     """
     if not items:
         raise ValueError("a sentence needs at least one word")
-    phones = [Phone(EDGE)]
+    phones = [_EDGE]
     last = len(items) - 1
     for number, (word, mark) in enumerate(items):
-        pause = PAUSE_OF.get(mark, "")
+        pause = PAUSE_OF.get(mark, "") if mark else ""
         if number == last:
             phones += _word_phones(word, Break.SENTENCE)
             phones.append(_pause(pause or ".", Break.SENTENCE))
@@ -58,7 +59,7 @@ def assemble(items: Sequence[tuple[Word, str]]) -> tuple[Phone, ...]:
             phones += _word_phones(word, max(word.break_, Break.CLAUSE))
             phones.append(_pause(pause, Break.CLAUSE))
         else:
-            phones += _word_phones(word, max(word.break_, Break.WORD))
+            phones += _word_phones(word, word.break_ or Break.WORD)
     return tuple(phones)
 
 
@@ -80,12 +81,16 @@ def _pause(name: str, break_: Break) -> Phone:
 @lru_cache(maxsize=1 << 15)  # the words of a language repeat: making phones anew is half the time of a short sentence
 def _mandarin_phones(spoken: tuple[str, ...], break_: Break) -> tuple[Phone, ...]:
     phones: list[Phone] = []
+    last = len(spoken) - 1
     for number, syllable in enumerate(spoken):
-        names, tone = split_syllable(syllable)
-        position = _position(number, len(spoken))
-        edge = break_ if number == len(spoken) - 1 else Break.NONE
-        phones += (Phone(name, tone, position, edge) for name in names)
+        phones += _syllable_phones(syllable, _position(number, last + 1), break_ if number == last else Break.NONE)
     return tuple(phones)
+
+
+@lru_cache(maxsize=1 << 14)  # there are about 1600 syllables; figures make words without end of ten of them
+def _syllable_phones(syllable: str, position: Position, break_: Break) -> tuple[Phone, ...]:
+    names, tone = split_syllable(syllable)
+    return tuple(Phone(name, tone, position, break_) for name in names)
 
 
 @lru_cache(maxsize=1 << 15)

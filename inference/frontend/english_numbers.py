@@ -1,11 +1,12 @@
-"""Figures, symbols and abbreviations in English text, as English. A table of rules in order, each one linear pass."""
+"""Figures, symbols and abbreviations in English text, as English: a table of rules, most particular first."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from functools import cache
 from typing import Final
 
+from inference.frontend import units
 from inference.frontend.numerals import (
     en_cardinal,
     en_digits,
@@ -13,171 +14,427 @@ from inference.frontend.numerals import (
     en_ordinal,
     en_plural,
     en_year,
+    roman,
 )
+from inference.frontend.rules import Match, Rule, Table, after, before, note
+from inference.frontend.words import Change
 
-Rule = tuple[re.Pattern[str], Callable[[re.Match[str]], str]]
+_N: Final = r"(?:\d{1,3}(?:,\d{3})++(?!\d)|\d++)(?:\.\d++)?"
+_TO: Final = r"\s?(?:[-~～–]|—{1,2})\s?"
+_UNIT: Final = units.pattern(1)
 
-_NUMBER: Final = r"(?:\d{1,3}(?:,\d{3}){1,5}|\d{1,40})(?:\.\d{1,40})?"
 _ABBREVIATIONS: Final = {
     "Mr.": "Mister", "Mrs.": "Missus", "Ms.": "Miz", "Dr.": "Doctor", "Prof.": "Professor", "St.": "Saint",
     "Jr.": "Junior", "Sr.": "Senior", "vs.": "versus", "etc.": "et cetera", "e.g.": "for example", "i.e.": "that is",
     "approx.": "approximately", "Inc.": "Incorporated", "Ltd.": "Limited", "Co.": "Company", "Corp.": "Corporation",
-    "dept.": "department", "Fig.": "Figure", "Gen.": "General", "Sen.": "Senator", "Rep.": "Representative",
-    "Gov.": "Governor", "Capt.": "Captain", "Sgt.": "Sergeant", "Mt.": "Mount", "Ave.": "Avenue",
-    "Blvd.": "Boulevard",
+    "Dept.": "Department", "dept.": "department", "Fig.": "Figure", "fig.": "figure", "Gen.": "General",
+    "Sen.": "Senator", "Rep.": "Representative", "Gov.": "Governor", "Capt.": "Captain", "Sgt.": "Sergeant",
+    "Lt.": "Lieutenant", "Col.": "Colonel", "Maj.": "Major", "Rev.": "Reverend", "Hon.": "Honorable", "Mt.": "Mount",
+    "Ave.": "Avenue", "Blvd.": "Boulevard", "Rd.": "Road", "Apt.": "Apartment", "est.": "established",
+    "Est.": "Established", "ext.": "extension", "Ext.": "Extension", "Vol.": "Volume", "vol.": "volume",
+    "Mon.": "Monday", "Tue.": "Tuesday", "Tues.": "Tuesday", "Wed.": "Wednesday", "Thu.": "Thursday",
+    "Thur.": "Thursday", "Thurs.": "Thursday", "Fri.": "Friday",
+    "Ph.D.": "PHD", "Ph.D": "PHD", "a.m.": "AM", "p.m.": "PM", "A.M.": "AM", "P.M.": "PM",
 }  # fmt: skip
-_ENDING: Final = frozenset(["etc.", "Inc.", "Ltd.", "Co.", "Corp.", "Jr.", "Sr.", "Ave.", "Blvd."])
+_ENDING: Final = frozenset("etc. Inc. Ltd. Co. Corp. Jr. Sr. Ave. Blvd. Rd. Ph.D. a.m. p.m. A.M. P.M.".split())
+"""Abbreviations that may end a sentence; after the others comes a name or a number."""
+_COUNTING: Final = frozenset("Fig. fig. Vol. vol. Ext. ext. Apt.".split())
+"""Abbreviations only before a number: I ate a fig."""
 _MONTHS: Final = {
     "Jan": "January", "Feb": "February", "Mar": "March", "Apr": "April", "Jun": "June", "Jul": "July",
     "Aug": "August", "Sep": "September", "Sept": "September", "Oct": "October", "Nov": "November", "Dec": "December",
 }  # fmt: skip
-_MONTH: Final = "January|February|March|April|May|June|July|August|September|October|November|December"
+_MONTH_NAMES: Final = tuple(
+    "January February March April May June July August September October November December".split()
+)
+_MONTH: Final = "|".join((*_MONTH_NAMES, *sorted(_MONTHS, key=len, reverse=True)))
 _CURRENCY: Final = {
-    "$": ("dollar", "cent"), "£": ("pound", "penny"), "€": ("euro", "cent"), "¥": ("yuan", "fen"),
+    "$": ("dollar", "cent"), "£": ("pound", "penny"), "€": ("euro", "cent"), "¥": ("yen", ""), "₩": ("won", ""),
+    "₹": ("rupee", "paisa"), "US$": ("dollar", "cent"),
 }  # fmt: skip
-_UNITS: Final = {
-    "km/h": "kilometers per hour", "mph": "miles per hour", "m/s": "meters per second", "kg": "kilograms",
-    "km": "kilometers", "cm": "centimeters", "mm": "millimeters", "mg": "milligrams", "ml": "milliliters",
-    "mL": "milliliters", "lbs": "pounds", "lb": "pounds", "oz": "ounces", "ft": "feet", "kHz": "kilohertz",
-    "MHz": "megahertz", "GHz": "gigahertz", "Hz": "hertz", "kW": "kilowatts", "kWh": "kilowatt hours",
-    "ms": "milliseconds", "GB": "gigabytes", "MB": "megabytes", "KB": "kilobytes", "TB": "terabytes", "m": "meters",
-    "g": "grams", "min": "minutes", "hrs": "hours", "hr": "hours", "dB": "decibels",
-}  # fmt: skip
-_UNIT: Final = "|".join(sorted(map(re.escape, _UNITS), key=len, reverse=True))
+_SCALES: Final = {"k": "thousand", "K": "thousand", "m": "million", "M": "million", "b": "billion", "B": "billion",
+                  "bn": "billion", "T": "trillion"}  # fmt: skip
 _SYMBOLS: Final = {
     "%": " percent ", "‰": " per mille ", "+": " plus ", "=": " equals ", "×": " times ", "÷": " divided by ",
-    "±": " plus or minus ", "≈": " is about ", "≠": " is not ", "≤": " at most ", "≥": " at least ",
+    "±": " plus or minus ", "≈": " is about ", "≠": " is not ", "≤": " at most ", "≥": " at least ", "*": " times ",
     "<": " less than ", ">": " greater than ", "&": " and ", "@": " at ", "°": " degrees ", "$": " dollars ",
-    "¥": " yuan ", "€": " euros ", "£": " pounds ",
+    "¥": " yen ", "¢": " cents ", "€": " euros ", "£": " pounds ", "₩": " won ", "₹": " rupees ", "₽": " rubles ",
+    "√": " root of ", "∞": " infinity ", "→": " to ", "∶": " to ", "μ": " mu ", "Ω": " ohm ",
 }  # fmt: skip
-_FRACTIONS: Final = {"2": "half", "4": "quarter"}
+_CHAINED: Final = {".": " point ", "+": " plus ", "=": " equals ", "*": " times ", ",": ", ", "/": ", "}
+
+_CODE: Final = re.compile(
+    r"(?i)\b(?:password|passcode|pin|zip(?: code)?|code|id|account|agent|extension|area code|serial number|phone|call|"
+    r"dial|ring|number)(?: number)?(?: is| was|:|,)?\s?$"
+)
+_COUNTED_NEXT: Final = re.compile(
+    r"\s?(?:people|tickets|dollars|euros|yen|pounds|points|meters|miles|students|seats|words|pages|times|days|hours|"
+    r"years)"
+)
+_CALLED: Final = re.compile(r"(?i)\b(?:call|dial|dialed|dialled|called|phone|ring)\s$")
+_ARTICLE: Final = re.compile(r"(?i)\b(?:a|an|the|this|that|his|her|my|our|their|your|one|every)\s$")
+_NOUN_NEXT: Final = re.compile(
+    r"\s(?!(?:a|an|in|on|of|for|last|this|each|per|and|or|to|from|was|is|today|with)\b)[a-z]{3,}"
+)
+_A: Final = re.compile(r"(?i)\b(?:a|an)\s$")
+_WORD_NEXT: Final = re.compile(r"\s[a-z]+\s")
+_NAME_BEFORE: Final = re.compile(r"\b[A-Z][A-Za-z]*\s?$")
+_DATED: Final = re.compile(r"(?i)\b(?:in|since|by|until|of|year|from|before|after)\s$")
+_LONG_AGO: Final = re.compile(r"(?i)\b(?:in|since|year)\s$")
+_RANGED: Final = re.compile(r"(?:^|[^A-Za-z\d.-])[\d.,]++$|[M%]$")
+_SMALL_LETTER: Final = re.compile("[a-z]$")
+_OPERAND: Final = re.compile(r"[\w)%]\s?$")
+_VARIABLE: Final = re.compile(r"(?:\^\d|(?:^|[\s(=+-])[A-Zb-z])\s$")
+_EQUALS_NEXT: Final = re.compile(r"\s?=")
+_REIGNING: Final = frozenset(
+    "Henry Elizabeth Louis George Charles William Edward James Richard Mary Paul Philip Napoleon Catherine Peter "
+    "Nicholas Alexander Frederick Benedict Francis Pius Leo Ivan Ramses Wilhelm Victor Emmanuel Gregory Innocent "
+    "Clement Urban Sixtus Julius Otto Albert Leopold Ferdinand Alfonso Christian Gustav Harald Olaf Pedro Augustus "
+    "Xerxes Darius Ptolemy Cleopatra Mehmed Murad Selim Suleiman Felipe Juan Carlos Rama Edgar".split()
+)
+"""Their Roman numbers are ordinals: Henry the eighth."""
+_NUMBERED: Final = frozenset(
+    "Chapter Part War Volume Vol Act Phase Type Book Episode Section Appendix Level Stage Class Title Article Mark "
+    "Bowl Scene Figure Table Group Grade Tier Step Division Unit Season Wave Apollo Rocky Fantasy Quest "
+    "Civilization".split()
+)
+"""What has even a Roman number of one letter: Act one, but Malcolm X."""
+
+
+def say(text: str, changes: list[Change], seen: str | None = None, at: int = 0, end: int | None = None) -> str:
+    """The stretch of the text with its figures and symbols said in English. No ASCII digit is left."""
+    return _table().say(text, changes, seen, at, end)
+
+
+def join_abbreviations(text: str, changes: list[Change]) -> str:
+    """Take the dot from abbreviations and initials, so that it ends no sentence: Dr. Li → Doctor Li, U.S. → US."""
+    if not _SHORTENED.search(text):
+        return text
+
+    def short(match: Match) -> str:
+        said = _abbreviation(match)
+        note(changes, "abbreviation", match.group().strip(), said.strip())
+        return said
+
+    def initials(match: Match) -> str:
+        said = _initials(match)
+        note(changes, "initials", match.group().strip(), said.strip())
+        return said
+
+    text = _ABBREVIATION.sub(short, text)
+    text = _INITIALS.sub(initials, text)
+    return _INITIAL.sub(r"\1", text)
+
 
 _ABBREVIATION: Final = re.compile(
     r"(?<![A-Za-z.])(?:"
     + "|".join(map(re.escape, sorted(_ABBREVIATIONS, key=len, reverse=True)))
-    + r")(?![A-Za-z])(\s*)"
+    + r")(?![A-Za-z])(\s{0,3})"
 )
-_INITIALS: Final = re.compile(r"(?<![A-Za-z.])((?:[A-Za-z]\.){2,26})(?![A-Za-z])(\s*)")
+_SHORTENED: Final = re.compile(
+    r"\.(?:(?<=^[A-Za-z]\.)|(?<=[^A-Za-z][A-Za-z]\.)|"
+    + "|".join(f"(?<={re.escape(short)})" for short in _ABBREVIATIONS if short.endswith("."))
+    + ")|Ph\\.D"
+)
+"""A dot that may belong to an abbreviation. It looks back from the dots, of which there are few."""
+_INITIALS: Final = re.compile(r"(?<![A-Za-z.])((?:[A-Za-z]\.){2,26})(?![A-Za-z])(\s{0,3})")
 _INITIAL: Final = re.compile(r"(?<![A-Za-z.'])([B-HJ-Z])\.(?=\s[A-Z][a-z.])")
+_STREET_NAME: Final = re.compile(r"[A-Z][a-z]+ $")
 
 
-def join_abbreviations(text: str) -> str:
-    """Take the dot from abbreviations and initials, so that it ends no sentence: Dr. Li → Doctor Li, U.S. → US."""
-    if "." not in text:
-        return text
-    text = _ABBREVIATION.sub(_abbreviation, text)
-    text = _INITIALS.sub(_initials, text)
-    return _INITIAL.sub(r"\1", text)
-
-
-def say(text: str) -> str:
-    """The text with its figures and symbols said in English. No ASCII digit is left."""
-    if not text or text.isspace():
-        return text
-    for pattern, said in _RULES:
-        text = pattern.sub(said, text)
-    return text
-
-
-def _abbreviation(match: re.Match[str]) -> str:
-    short = match.group().rstrip()
-    if short == "St." and match.start() and match.string[match.start() - 2 : match.start() - 1].islower():
-        return "Street" + ("" if match.string[match.end() : match.end() + 1].islower() else ".") + match[1]  # Baker St.
-    ends = short in _ENDING and not match.string[match.end() : match.end() + 1].islower()
-    ends = ends and match.string[match.end() : match.end() + 1] not in {",", ";", ":", "，"}
+def _abbreviation(match: Match) -> str:
+    short, follows = match.group().rstrip(), match.string[match.end() : match.end() + 1]
+    if short in _COUNTING and not follows.isdigit():
+        return match.group()
+    if short in {"St.", "Dr."} and before(match, _STREET_NAME) and (short == "St." or not follows.isupper()):
+        stop = "." if not follows or (follows.isupper() and short == "St.") else ""
+        return ("Street" if short == "St." else "Drive") + stop + match[1]  # Baker St., Ocean Dr. in Miami
+    ends = short in _ENDING and (not follows or "\n" in match[1] or follows.isupper())
     return _ABBREVIATIONS[short] + ("." if ends else "") + match[1]
 
 
-def _initials(match: re.Match[str]) -> str:
-    after = match.string[match.end() : match.end() + 1]
-    letters = match[1].replace(".", "").upper()
-    return letters + ("." if not after or "\n" in match[2] else "") + match[2]
+def _initials(match: Match) -> str:
+    follows = match.string[match.end() : match.end() + 1]
+    return match[1].replace(".", "").upper() + ("." if not follows or "\n" in match[2] else "") + match[2]
 
 
-def _money(match: re.Match[str]) -> str:
-    major, minor = _CURRENCY[match["sign"]]
-    amount = match["amount"].replace(",", "")
-    whole, _, cents = amount.partition(".")
-    if match["scale"]:
-        return f"{en_number(amount)} {match['scale']} {major}s"
-    plural = "yuan" if major == "yuan" else major if whole.lstrip("0") == "1" else major + "s"
-    said = f"{en_cardinal(whole)} {plural}"
+def _number(text: str) -> str:
+    return en_number(text) if "." in text or "," in text else en_cardinal(text)
+
+
+def _chain(match: Match) -> str:
+    parts = re.split(r"(\D+)", match.group())
+    return "".join(_part(part) if part.isdigit() else _CHAINED.get(part, " ") for part in parts)
+
+
+def _part(digits: str) -> str:
+    return en_cardinal(digits) if len(digits) < 3 else en_digits(digits)
+
+
+def _money(match: Match) -> str:
+    sign, low, high = match[1], match[2].replace(",", ""), (match[3] or "").replace(",", "")
+    major, minor = _CURRENCY[sign]
+    majors = major if major in {"yen", "won"} else major + "s"
+    scale = match[4] or _SCALES.get(match[5] or "", "")
+    if high:
+        return f"{_number(low)} to {_number(high)} {scale + ' ' if scale else ''}{majors}"
+    if before(match, _ARTICLE) and after(match, _NOUN_NEXT):  # a $20 bill: an adjective has no plural
+        return f"{_number(low)} {scale + ' ' if scale else ''}{major}"
+    if scale:
+        return f"{_number(low)} {scale} {majors}"
+    whole, _, cents = low.partition(".")
+    named = major if whole.lstrip("0") == "1" else majors
     if not cents.strip("0"):
-        return said
-    if len(cents) != 2:
-        return f"{en_number(amount)} {major if major == 'yuan' else major + 's'}"
-    count = str(int(cents))
-    small = {"penny": "penny" if count == "1" else "pence", "fen": "fen"}.get(
-        minor, minor if count == "1" else minor + "s"
-    )
-    return f"{en_cardinal(count)} {small}" if int(whole) == 0 else f"{said} {en_cardinal(count)} {small}"
+        return f"{en_cardinal(whole)} {named}"
+    if len(cents) != 2 or not minor:
+        return f"{en_number(low)} {majors}"
+    count = cents.lstrip("0")
+    small = minor if count == "1" else "pence" if minor == "penny" else minor + "s"
+    said = f"{en_cardinal(count)} {small}"
+    return said if not whole.strip("0") else f"{en_cardinal(whole)} {named} {said}"
 
 
-def _clock(match: re.Match[str]) -> str:
-    hour, minute, half = match[1], match[2], match[3]
+def _clock(match: Match) -> str:
+    hour, minute, second, half = match[1], match[2], match[3], match[4]
     said = en_cardinal(str(int(hour)))
-    if minute is not None and int(minute):
-        said += " oh " + en_cardinal(minute[1]) if minute[0] == "0" else " " + en_cardinal(minute)
+    if minute != "00" or second:
+        said += " " + ("oh " + en_cardinal(minute[1]) if minute[0] == "0" else en_cardinal(minute))
     elif not half:
         said += " o'clock"
-    return said + (f" {half[0].upper()}M" if half else "")
+    if second:
+        said += f" and {en_cardinal(str(int(second)))} seconds"
+    return said + (f" {half.upper()}M" if half else "")
 
 
-def _fraction(match: re.Match[str]) -> str:
-    over, under = match[1], match[2]
-    name = _FRACTIONS.get(under) or en_ordinal(under)
-    if over == "1":
-        return f"one {name}"
-    return f"{en_cardinal(over)} {'halves' if name == 'half' else name + 's'}"
+def _iso_date(match: Match) -> str:
+    return _said_date(int(match[2]), int(match[3]), match[1])
 
 
-def _unit(count: str, unit: str) -> str:
-    said = _UNITS[unit]
-    return said[:-1] if count == "1" and said.endswith("s") else said
+def _slash_date(match: Match) -> str | None:
+    month, day = int(match[1]), int(match[2])
+    if month > 12:
+        month, day = day, month
+    return _said_date(month, day, match[3]) if month <= 12 else None
 
 
-def _year(match: re.Match[str]) -> str:
-    return en_year(match.group())
+def _said_date(month: int, day: int, year: str) -> str:
+    return f"{_MONTH_NAMES[month - 1]} {en_ordinal(str(day))}, {en_year(year)}"
 
 
-def _date(match: re.Match[str]) -> str:
-    months = _MONTH.split("|")
-    return f"{months[int(match[2]) - 1]} {en_ordinal(str(int(match[3])))}, {en_year(match[1])}"
+def _month_day(match: Match) -> str:
+    said = f"{_MONTHS.get(match[1], match[1])} {en_ordinal(match[2].lstrip('0'))}"
+    return said + (f" to {en_ordinal(match[3].lstrip('0'))}" if match[3] else "")
 
 
-_RULES: Final[tuple[Rule, ...]] = (
-    (re.compile(r"\bNo\.\s?(?=\d)"), lambda m: "number "),
-    (re.compile(r"\b(" + "|".join(_MONTHS) + r")\.?(?=\s\d)"), lambda m: _MONTHS[m[1]]),
-    (re.compile(r"(?<![\d.])([12]\d{3})[-/](1[0-2]|0?[1-9])[-/](3[01]|[12]\d|0?[1-9])(?!\d|\.\d)"), _date),
-    (re.compile(rf"\b({_MONTH})\s(\d{{1,2}})(?:st|nd|rd|th)?(?!\d|[.:]\d)"),
-     lambda m: f"{m[1]} {en_ordinal(str(int(m[2])))}"),
-    (re.compile(r"(?<![\dA-Za-z.])([vV]?)(\d{1,9}(?:\.\d{1,9}){2,9})(?![\d]|\.\d)"),
-     lambda m: (m[1].upper() + " " if m[1] else "") + " point ".join(en_cardinal(part) for part in m[2].split("."))),
-    (re.compile(r"(?<![A-Za-z])[vV](?=\d)"), lambda m: "version "),
-    (re.compile(r"(?<![\d.])\+?(?:\d{1,3}[- ])?(?:\(\d{3}\)\s?|\d{3}[- ])?\d{3}-\d{4}(?![\d-])"),
-     lambda m: ", ".join(en_digits(part) for part in re.findall(r"\d+", m.group()))),
-    (re.compile(rf"(?P<sign>[$£€¥])\s?(?P<amount>{_NUMBER})(?:\s?(?P<scale>thousand|million|billion|trillion)\b)?"),
-     _money),
-    (re.compile(r"(?<![\d:])([01]?\d|2[0-4]):([0-5]\d)(?:\s?([AaPp])\.?[Mm]\b\.?)?(?![\d:])"), _clock),
-    (re.compile(r"(?<![\d:.])(1[0-2]|[1-9])()\s?([AaPp])\.?[Mm]\b"), lambda m: f"{en_cardinal(m[1])} {m[3].upper()}M"),
-    (re.compile(r"(?<!\d)((?:1[1-9]|20)\d0)'?s\b"), lambda m: en_plural(en_year(m[1]))),
-    (re.compile(r"(?<!\d)'?([2-9]0)'?s\b"), lambda m: en_plural(en_cardinal(m[1]))),
-    (re.compile(r"(?<!\d)(\d{1,15})(?:st|nd|rd|th)\b"), lambda m: en_ordinal(m[1])),
-    (re.compile(r"(?<![\d./])(\d{1,3})/(\d{1,3})(?![\d/]|\.\d)"),
-     lambda m: _fraction(m) if int(m[2]) > 1 else f"{en_cardinal(m[1])} over {en_cardinal(m[2])}"),
-    (re.compile(rf"(?<![\dA-Za-z.-])({_NUMBER})(%?)\s?[-–—~～]\s?(?={_NUMBER}(?![\d-]))"),
-     lambda m: f"{m[1]}{m[2]} to "),
-    (re.compile(r"\s?°\s?([CF])\b"), lambda m: " degrees Celsius" if m[1] == "C" else " degrees Fahrenheit"),
-    (re.compile(rf"(?<![\dA-Za-z])({_NUMBER})\s?({_UNIT})(?![A-Za-z0-9])"),
-     lambda m: f"{en_number(m[1])} {_unit(m[1], m[2])}"),
-    (re.compile(r"(?<![\d.,$A-Za-z-])(?:1[1-9]|20)\d{2}(?!\d|[.,]\d|%)"), _year),
-    (re.compile(r"(?<=[A-Za-z])[-_/](?=[A-Za-z0-9])|(?<=\d)[-_](?=[A-Za-z])"), lambda m: " "),
-    (re.compile(r"(?<=[A-Za-z])(?=\d)"), lambda m: " "),
-    (re.compile(rf"(?<![\dA-Za-z.%])-(?={_NUMBER})"), lambda m: " minus "),
-    (re.compile(r"(?<=\d)\s?\*\s?(?=\d)"), lambda m: " times "),
-    (re.compile(rf"{_NUMBER}(?=[A-Za-z])"), lambda m: en_number(m.group()) + " "),
-    (re.compile(_NUMBER), lambda m: en_number(m.group())),
-    (re.compile(r"(?<=[A-Za-z])\.(?=[a-z])"), lambda m: " dot "),
-    (re.compile(r"(?<![A-Za-z])([CF])#"), lambda m: m[1] + " sharp "),
-    (re.compile(r"[%‰+=×÷±≈≠≤≥<>&@°¥$€£]"), lambda m: _SYMBOLS[m.group()]),
-)  # fmt: skip
+def _day_month(match: Match) -> str:
+    return f"the {en_ordinal(match[1].lstrip('0'))} of {_MONTHS.get(match[2], match[2])}"
+
+
+def _phone(match: Match) -> str:
+    parts = re.findall(r"\d+", match.group())
+    return ", ".join("eight hundred" if part == "800" else en_digits(part) for part in parts)
+
+
+def _code(match: Match) -> str | None:
+    if not before(match, _CODE) or after(match, _COUNTED_NEXT):
+        return None
+    said = en_digits(match[1])
+    return said if match[1][0] == "0" else said.replace("zero", "oh")
+
+
+def _fraction(match: Match) -> str:
+    whole, over, under = match[1], int(match[2]), int(match[3])
+    if (over, under) == (24, 7) or over == under:
+        return f"{_number(match[2])} {_number(match[3])}"  # twenty four seven, fifty fifty
+    if not 2 <= under <= 100 or over > under:
+        return f"{_number(match[2])} over {_number(match[3])}"
+    name = {2: "half", 4: "quarter"}.get(under) or en_ordinal(str(under))
+    many = "halves" if name == "half" else name + "s"
+    if whole:
+        return f"{_number(whole)} and " + (f"a {name}" if over == 1 else f"{_number(match[2])} {many}")
+    return f"one {name}" if over == 1 else f"{_number(match[2])} {many}"
+
+
+def _measure(match: Match) -> str | None:
+    low, high, unit, per = match[1], match[2], match[3], match[4]
+    if len(unit) == 1 and unit.isascii() and " " not in match.group() and before(match, _NAME_BEFORE):
+        return None  # iPhone 5s
+    said = _number(low) + (f" to {_number(high)}" if high else "")
+    adjective = before(match, _A) and after(match, _WORD_NEXT)  # a 1 TB drive
+    name = units.in_english(unit, one=adjective or (low == "1" and not high))
+    return f"{said} {name}" + (f" per {units.in_english(per, one=True)}" if per else "")
+
+
+def _year(match: Match) -> str | None:
+    return None if after(match, _COUNTED_NEXT) else en_year(match.group())
+
+
+def _years(match: Match) -> str | None:
+    return f"{en_year(match[1])} to {en_year(match[2])}" if match[1] < match[2] else None
+
+
+def _range(match: Match) -> str:
+    joint = "minus" if after(match, _EQUALS_NEXT) else "to"
+    return f"{_number(match[1])} {joint} {_number(match[2])}"
+
+
+def _hundreds(match: Match) -> str | None:
+    """1500 tickets: fifteen hundred."""
+    return None if before(match, _DATED) else f"{en_cardinal(match[1])} hundred"
+
+
+def _version(numbers: str) -> str:
+    return " point ".join(map(en_cardinal, numbers.split(".")))
+
+
+def _roman(match: Match) -> str | None:
+    value = roman(match[1])
+    named = _CAPITALISED.search(match.string[max(0, match.start() - 24) : match.start()])
+    if value is None or named is None:
+        return None
+    if named[1] in _NUMBERED:
+        return en_cardinal(str(value))
+    if len(match[1]) == 1:
+        return None  # the pronoun, and letters
+    if named[1] in _REIGNING:
+        return "the " + en_ordinal(str(value))
+    return en_cardinal(str(value)) if set(match[1]) <= set("IVX") else None
+
+
+_CAPITALISED: Final = re.compile(r"([A-Z][A-Za-z]*)\s$")
+
+
+def _height(match: Match) -> str:
+    said = f"{en_cardinal(match[1])} {'foot' if match[1] == '1' else 'feet'}"
+    return said + (f" {en_cardinal(match[2])} inches" if match[2] else "")
+
+
+def _figures(digits: str) -> str:
+    """The figures of a name: Room 305 is three oh five, Boeing 747 seven forty seven, RTX 4090 four oh nine oh."""
+    if len(digits) < 3 or digits.endswith("00"):
+        return en_cardinal(digits)
+    if len(digits) == 3 and digits[1] != "0":
+        return f"{en_cardinal(digits[0])} {en_cardinal(digits[1:])}"
+    return en_digits(digits).replace("zero", "oh")
+
+
+def _power(match: Match) -> str:
+    names = {"2": " squared", "3": " cubed"}
+    return names.get(match[1]) or f" to the {en_ordinal(match[1])} power"
+
+
+def _operator(match: Match) -> str | None:
+    return _SYMBOLS[match[1]] if before(match, _OPERAND) else None
+
+
+@cache
+def _table() -> Table:
+    ornament = "|".join(f"{re.escape(mark)}{{3,}}+" for mark in "=*_#+~^|<>@&%$/\\`-")
+    day = "(3[01]|[12]\\d|0?[1-9])"
+    nth = "(?:st|nd|rd|th)?"
+    money = (
+        rf"((?:US)?\$|[£€¥₩₹])\s?({_N})(?:{_TO}[$£€¥]?({_N}))?"
+        r"(?:\s?(thousand|million|billion|trillion)(?![a-z])|(bn|[kKmMbBT])(?![A-Za-z\d]))?"
+    )
+    local_phone = r"(?:\d{1,3}[- ])?(?:\(\d{3}\)\s?|\d{3}[- ])?\d{3}-\d{4}(?![\d-])"
+    figures = [
+        Rule("code", r"\d++(?:[-:./, +*=_~x][ ]?\d++){24,}+", _chain),
+        Rule("list", r"(?<![^\n])(\d{1,2})[.)](?!\d)\s++(?=\S)|(?<=[.!?:] )(\d{1,2})[.)]\s(?=[A-Z])",
+             lambda m: en_cardinal(m[1] or m[2]) + ", "),
+        # dates
+        Rule("date", r"([12]\d{3})[-/.](1[0-2]|0?[1-9])[-/.](3[01]|[12]\d|0?[1-9])(?!\d|[-/.]\d)(?:T(?=\d\d:))?",
+             _iso_date),
+        Rule("date", rf"{day}/{day}/((?:19|20)\d\d)(?![\d/])", _slash_date),
+        Rule("date", rf"{day}{nth}\s({_MONTH})(?![A-Za-z])\.?(?=\s\d{{4}}|[,.;!?]|\s[a-z]|$)", _day_month),
+        Rule("date", rf"((?:1[1-9]|20)\d\d){_TO}((?:1[1-9]|20)\d\d)(?!\d|[-.,]\d)", _years),
+        Rule("date", r"((?:19|20)\d\d)[-–/](\d\d)(?![\d/-]|\.\d)",
+             lambda m: f"{en_year(m[1])} to {en_cardinal(m[2])}" if int(m[2]) == int(m[1][2:]) + 1 else None),
+        # addresses, versions, telephone numbers and other codes
+        Rule("address", r"((?:\d{1,3}\.){3}\d{1,3})(?::(\d{1,5}))?(?!\d|\.\d)",
+             lambda m: " dot ".join(map(en_digits, m[1].split("."))) + (f" port {en_digits(m[2])}" if m[2] else "")),
+        Rule("version", r"(\d{1,9}(?:\.\d{1,9}){2,9})(?!\d|\.\d)", lambda m: _version(m[1])),
+        Rule("telephone", rf"{local_phone}|\d{{3}}[- ]\d{{3}}[- ]\d{{4}}(?!\d)", _phone),
+        Rule("telephone", r"(911|999|112|411)(?!\d|[.,]\d|%)",
+             lambda m: en_digits(m[1]) if before(m, _CALLED) else None),
+        Rule("code", r"(\d{3,}+)(?![.,:]\d|%)", _code),
+        Rule("money", rf"({_N})\s?¢", lambda m: _number(m[1]) + (" cent" if m[1] == "1" else " cents")),
+        # the clock
+        Rule("time", r"([01]?\d|2[0-4]):([0-5]\d)(?::([0-5]\d))?(?![\d:])(?:\s?([AaPp])\.?[Mm](?![A-Za-z]))?", _clock),
+        Rule("time", r"(1[0-2]|[1-9])\s?([AaPp])\.?[Mm](?![A-Za-z])", lambda m: f"{en_cardinal(m[1])} {m[2].upper()}M"),
+        # tens of years, ordinals, fractions
+        Rule("decade", r"((?:1[1-9]|20)\d0)'?s(?![A-Za-z\d])", lambda m: en_plural(en_year(m[1]))),
+        Rule("decade", r"([2-9]0)'?s(?![A-Za-z\d])", lambda m: en_plural(en_cardinal(m[1]))),
+        Rule("ordinal", r"(\d{1,15})(?:st|nd|rd|th|ST|ND|RD|TH)(?![A-Za-z\d])", lambda m: en_ordinal(m[1])),
+        Rule("fraction", r"(?:(\d{1,4})\s)?(\d{1,3})/(\d{1,3})(?![\d/]|\.\d)", _fraction),
+        # shares and measures
+        Rule("percent", rf"({_N})%?{_TO}({_N})%", lambda m: f"{_number(m[1])} to {_number(m[2])} percent"),
+        Rule("percent", rf"({_N})\s?%", lambda m: _number(m[1]) + " percent"),
+        Rule("height", r"(\d{1,2})'\s?(?:(\d{1,2})(?:\"|''))", _height),
+        Rule("unit", rf"({_N})(?:{_TO}({_N}))?\s?({_UNIT})(?:/({_UNIT}))?", _measure),
+        Rule("range", rf"({_N}){_TO}({_N})(?!\d|[-–]\d)", _range),
+        Rule("ratio", rf"({_N})(?:\s?:\s?{_N}){{1,7}}",
+             lambda m: " to ".join(map(_number, re.split(r"\s?:\s?", m.group())))),
+        Rule("times", r"(\d++)x(?=\s[a-z]{2})", lambda m: _number(m[1]) + " time" + "s" * (m[1] != "1")),
+        Rule("sum", rf"({_N})\s?[xX×*]\s?(?={_N})", lambda m: _number(m[1]) + " times "),
+        # numbers
+        Rule("plural", r"(\d++)'?s(?![A-Za-z\d])", lambda m: en_plural(_figures(m[1]))),
+        Rule("hundreds", r"(1[1-9])00(?=\s[a-z]{3})(?!\s(?:and|was|the|when|with|for|there|from|but|after|before))",
+             _hundreds),
+        Rule("year", r"(?:1[1-9]|20)\d{2}(?!\d|[.,]\d|%|[A-Za-z])", _year),
+        Rule("year", r"(10\d\d)(?!\d|[.,]\d|%)", lambda m: en_year(m[1]) if before(m, _LONG_AGO) else None),
+        Rule("code", r"(10|14|21)([48]0|60)(?=[pP](?![a-z]))", lambda m: f"{en_cardinal(m[1])} {en_cardinal(m[2])}"),
+        Rule("number", _N, lambda m: _number(m.group())),
+    ]  # fmt: skip
+    signs = [
+        Rule("ornament", rf"{ornament}|\*\*", lambda m: m.group()),
+        Rule("telephone", rf"\+?{local_phone}|\+\d{{1,3}}(?:[- ]\d{{2,4}}){{2,4}}(?!\d)", _phone),
+        Rule("list", r"(?<![^\n])[(](\d{1,2})[)]\s++(?=\S)", lambda m: en_cardinal(m[1]) + ", "),
+        Rule("money", money, _money),
+        Rule("decade", r"'([2-9]0)s(?![A-Za-z\d])", lambda m: en_plural(en_cardinal(m[1]))),
+        Rule("number", r"\.(?<![A-Za-z\d]\.)(\d++)", lambda m: "point " + en_digits(m[1])),
+        Rule("minus", r"-(?=[\d$£€])(?<![\dA-Za-z)%°]-)|-(?=[\dA-Za-z(])(?<=\^\d-)", lambda m: " minus "),
+        Rule("minus", r"[-–]\s(?=\d|[A-Za-z](?![A-Za-z]))", lambda m: "minus " if before(m, _VARIABLE) else None),
+        Rule("range", r"[-–~](?=\d)", lambda m: " to " if before(m, _RANGED) else None),
+        Rule("range", r"–(?=[A-Z])", lambda m: " to " if before(m, _SMALL_LETTER) else None),
+        Rule("sign", r"\+(?=\d)(?<![\dA-Za-z)]\+)", lambda m: "plus "),
+        Rule("power", r"\^(\d{1,3})", _power),
+        Rule("sign", r"([=<>×÷≈≠≤≥±*+])\s?(?=[-A-Za-z\d(])", _operator),
+        Rule("sign", r"#(?=\d)", lambda m: "number "),
+        Rule("sign", r"#(?=[A-Za-z])", lambda m: "hashtag "),
+        Rule("sign", r"@(?=[A-Za-z]|\s\d)", lambda m: " at "),
+        Rule("sign", r"[&×÷±≈≠≤≥‰√∞∶¥€£$%=¢°₩₹₽μΩ→]", lambda m: _SYMBOLS[m.group()]),
+        Rule("per", r"/(?=(?:second|minute|hour|day|night|week|month|year|person|kg|lb)(?![a-z]))", lambda m: " per "),
+        Rule("sign", r"(?<=[A-Za-z])\+", lambda m: " plus "),
+        Rule("joint", r"[-_/](?=[A-Za-z\d])(?<=[A-Za-z\d][-_/])", lambda m: " "),
+        Rule("file name", r"\.(?=[a-z\d])(?<=[A-Za-z\d]\.)", lambda m: " dot "),
+    ]  # fmt: skip
+    letters = [
+        Rule("date", rf"({_MONTH})\.?\s{day}{nth}(?:{_TO}{day}{nth})?(?![\d:]|\.\d|[A-Za-z%])", _month_day),
+        Rule("abbreviation", rf"({'|'.join(_MONTHS)})\.(?=\s)", lambda m: _MONTHS[m[1]] if m[1] != "Mar" else None),
+        Rule("money", money, _money),
+        Rule("serial", r"([A-Z])2([A-Z])(?![A-Za-z\d])", lambda m: f"{m[1]} two {m[2]}" if m[1] != "H" else None),
+        Rule("version", r"[vV]\.?(\d{1,9}(?:\.\d{1,9}){0,9})(?![A-Za-z\d])", lambda m: "V " + _version(m[1])),
+        Rule("abbreviation", r"[Nn]o\.\s?(?=\d)", lambda m: "number "),
+        Rule("abbreviation", r"pp?\.\s?(?=\d)", lambda m: "pages " if m.group().startswith("pp") else "page "),
+        Rule("abbreviation", r"vs(?![A-Za-z])", lambda m: "versus"),
+        Rule("sharp", r"([CFJ])#", lambda m: m[1] + " sharp"),
+        Rule("sign", r"[Cc]\+\+", lambda m: "C plus plus"),
+        Rule("code", rf"({_PLACES})\s(\d{{3,4}})(?!\d|[.,]\d|s(?![a-z]))", lambda m: f"{m[1]} {_figures(m[2])}"),
+        Rule("code", rf"({_PLACES})\s(\d{{3}})s(?![a-z])", lambda m: f"{m[1]} {en_plural(_figures(m[2]))}"),
+        Rule("serial", r"([A-Za-z]++)[-_]?(\d++)(?!\.\d|'?s(?![A-Za-z])|st|nd|rd|th)",
+             lambda m: f"{m[1]} {_figures(m[2])}"),
+        Rule("roman numeral", r"([IVXLCDM]{1,9})(?![A-Za-z'])", _roman),
+    ]  # fmt: skip
+    words = (
+        rf"(?:{_MONTH})(?=\.?\s\d|\.)|[A-Za-z]++(?=[-_]?\d|\$\d|\.\s?\d|[+#]|\s\d{{3}})"
+        r"|[IVXLCDM]++(?![A-Za-z'])|vs(?![A-Za-z])"
+    )
+    return Table(
+        (r"\d", figures),
+        (rf"(?<![A-Za-z\d])(?:{words})", letters),
+        (r"[(.\-~–—+^=<>×÷≈≠≤≥±*°¥€£$%‰√∞∶&@/_#|₩₹₽¢`\\μΩ→]|'(?=\d0s)", signs),
+    )
+
+
+_PLACES: Final = "[Rr]oom|[Ss]uite|[Ff]light|[Bb]us|[Gg]ate|[Hh]ighway|[Ii]nterstate|Boeing|Airbus|RTX|GTX|HTTP|Error"
+"""After these a number of three or four figures is a name."""

@@ -1,4 +1,4 @@
-"""A run of hanzi to words with their dictionary readings: segmenter, phrase book, neutral tones, polyphones, erhua.
+"""A run of hanzi to words with their dictionary readings: segmenter, our tables, phrase book, neighbours, erhua.
 
 Readings are before sandhi (`sandhi` comes after, over the prosodic phrase). Characters nobody knows a reading for stay
 in no word and are handed back. Linear in the text; words are remembered, so common text costs little.
@@ -7,67 +7,79 @@ in no word and are handed back. Linear in the text; words are remembered, so com
 from __future__ import annotations
 
 import re
-import unicodedata
-from collections.abc import Callable
 from functools import cache, lru_cache
-from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 import rjieba
-from pypinyin.constants import PHRASES_DICT, PINYIN_DICT
+from pypinyin.constants import PHRASES_DICT
 
-from inference.frontend.phones import split_syllable
-from inference.frontend.sandhi import Said
+from inference.frontend import context
+from inference.frontend.hanzi import digit_tone, first_reading, is_syllable, rows, simplified
 
-_DATA: Final = Path(__file__).parent / "data"
 
-_PRONOUNS: Final = frozenset("我 你 您 他 她 它 咱 谁 我们 你们 他们 她们 它们 咱们 大家 人 人们 自己".split())
-_ADVERBS: Final = frozenset(
-    "都 就 还 也 又 可 只 总 必 必须 一定 恐怕 还是 真 才 今天 明天 现在 可能 肯定 最少 至少 起码".split()
-)
-_TONE_MARKS: Final = {"\u0304": "1", "\u0301": "2", "\u030c": "3", "\u0300": "4"}
-_SURNAMES: Final = {
-    "曾": "zeng1", "单": "shan4", "任": "ren2", "仇": "qiu2", "解": "xie4",
-    "华": "hua4", "查": "zha1", "盖": "ge3", "区": "ou1",
-    "朴": "piao2",
-}  # fmt: skip
+class Spelling(NamedTuple):
+    """A word, its readings before sandhi (one per syllable), and how they were found."""
+
+    text: str
+    readings: tuple[str, ...]
+    rule: str
+    """`override table`, `phrase book`, `by parts`, `character`, `polyphone`, `surname`, `neutral tone` or `erhua`."""
+
+
+_Found = tuple[tuple[str | None, ...], str]
+"""Readings, None for a character without one (then there is one entry per character), and their rule."""
+
 _FIGURES: Final = re.compile("([零〇一二三四五六七八九幺]{3,})(?![十百千万亿])")
-_COUNTED: Final = frozenset("零一二三四五六七八九十百千万亿两几第这那哪每半各某数多")
-_DEGREE: Final = frozenset("很太更非真最好不多有像怎那这挺够怪极够特快慢早晚高低")
-_AFTER_LONG: Final = frozenset("大高出成得满着了过胖在")
-_WEI2_BEFORE: Final = frozenset("成作以名定视称认变分设改列选译最被命封聘任评誉转化合并奉尊温度价格面积长度高度结果")
-_AGAIN: Final = frozenset("做写来建启装读印播返演试开算")
-_PLANTS: Final = frozenset("树花菜地田草下上了植粮瓜豆稻麦庄满")
-_PAID_BACK: Final = frozenset("钱给书清款债账贷")
+_LONGEST_PART: Final = 8
+"""Characters of the longest entry looked for inside a word; longer ones are found whole or not at all."""
+_OURS, _THEIRS, _ALONE = 1.0, 1.1, 1.6
+"""What a part of a word costs: one of our tables, one of the phrase book, a character alone. 白|头发, not 白头|发."""
 
 # 儿 is a syllable of its own, a child, at the end of these; elsewhere at a word's end it colours the syllable before.
 _CHILD: Final = frozenset(
-    "女 婴 幼 孤 胎 新生 健 宠 混血 少 育 男 侄 孙 小 生 患 弃 产 早产 妻 弄潮 连体 爱 娇 吾 我 你 他 麟 乞 托 畸形 "
-    "低能".split()
+    "女 婴 幼 孤 胎 新生 健 宠 混血 少 育 男 侄 孙 小 生 患 弃 产 早产 妻 弄潮 连体 爱 娇 吾 我 你 他 麟 乞 托 "
+    "畸形 低能 笛卡 可 试管 双胞 金枝 孩 宁馨 独生 脑瘫 病 巨 幸运 中 寄 盲 聋 哑 留守 足月 义 继 痴呆 问题 天 "
+    "这个婴".split()
 )
-_RHOTIC_INSIDE: Final = tuple("玩儿 哪儿 这儿 那儿 点儿 会儿 块儿 事儿 劲儿 味儿 今儿 明儿 昨儿".split())
+_RHOTIC_INSIDE: Final = tuple(
+    "玩儿 哪儿 这儿 那儿 点儿 会儿 块儿 事儿 劲儿 味儿 今儿 明儿 昨儿 后儿 前儿 哥儿 爷儿 娘儿 姐儿".split()
+)
 _KEEPS_ZI: Final = frozenset(
     "男女电原分孔庄孟弟父母王太公君才量离质中粒光因棋莲松鱼卵精核介游浪学赤天世仙西臣逆孝独长次养义夫诸骄之童亲瓜生家"
+    "其庶嫡继皇玉荀韩墨老墓贵质甲游弃荪内枸附女商餐杏梅竹虾胶超强轻重反费玻声"
 )
+_NAMED: Final = frozenset("曾单仇解任朴缪")
+"""Surnames with which the segmenter's dictionary is right when it marks a word as a person."""
+_NO_WORDS: Final = ("地走了", "查话费")
+"""What the segmenter's dictionary has by mistake."""
+_NEUTRAL_AFTER: Final = frozenset("的 了 着".split())
 
 
-def words_of(run: str) -> tuple[list[Said], list[str]]:
+def words_of(run: str) -> tuple[list[Spelling], list[str]]:
     """The run's words with their readings before sandhi, and the characters without one."""
-    said: list[Said] = []
+    said: list[Spelling] = []
     unspoken: list[str] = []
-    words = _join_rhotic(_cut(run))
+    text = simplified(run)
+    words = _cut(text)
+    if "儿" in text:
+        words = _join_rhotic(words)
+    ambiguous = context.ambiguous()
+    framed = f"^{text}$"
+    at = 0
     for number, word in enumerate(words):
-        if len(word) == 1:
+        end = at + len(word)
+        if word in ambiguous:
             before = words[number - 1] if number else ""
             after = words[number + 1] if number + 1 < len(words) else ""
-            readings = _alone(word, before, after)
+            found = context.reading(word, context.Place(framed, at + 1, end + 1, before, after, part_of_speech))
+            spellings, silent = _spelled(word) if found is None else ((Spelling(word, *found),), ())
         else:
-            readings = word_readings(word)
-        if None in readings:
-            unspoken += (c for c, r in zip(word, readings, strict=True) if r is None)
-            said += ((c, (r,)) for c, r in zip(word, readings, strict=True) if r is not None)
-        else:
-            said.append((word, readings))  # type: ignore[arg-type]  # no None is in it
+            spellings, silent = _spelled(word)
+        if text is not run and text[at:end] != run[at:end]:
+            spellings, silent = _as_written(spellings, run[at:end])
+        said += spellings
+        unspoken += silent
+        at = end
     return said, unspoken
 
 
@@ -76,29 +88,59 @@ def is_word(text: str) -> bool:
     return _segmenter().has_word(text)
 
 
-@lru_cache(maxsize=1 << 16)
+@lru_cache(maxsize=1 << 15)
+def part_of_speech(word: str) -> str:
+    """The part of speech of a word by the segmenter's dictionary (`n`, `v`, `nr` for a name of a person, …)."""
+    tagged = _segmenter().tag(word, hmm=False)
+    return tagged[0][1] if len(tagged) == 1 else ""
+
+
 def word_readings(word: str) -> tuple[str | None, ...]:
     """A word's readings out of context, None for a character without one (then one entry per character)."""
+    return _found(word)[0]
+
+
+@lru_cache(maxsize=1 << 16)
+def _spelled(word: str) -> tuple[tuple[Spelling, ...], tuple[str, ...]]:
+    """A word as it is said out of context; one with characters nobody can say falls into single characters."""
+    readings, rule = _found(word)
+    if None not in readings:
+        return (Spelling(word, readings, rule),), ()  # type: ignore[arg-type]  # no None is in it
+    pairs = list(zip(word, readings, strict=True))
+    return (
+        tuple(Spelling(char, (reading,), rule) for char, reading in pairs if reading is not None),
+        tuple(char for char, reading in pairs if reading is None),
+    )
+
+
+def _as_written(spellings: tuple[Spelling, ...], written: str) -> tuple[tuple[Spelling, ...], tuple[str, ...]]:
+    """Spellings looked up in simplified characters, for the word as the text has it."""
+    if len(written) == 1 and written in _OF_TRADITIONAL:
+        return (Spelling(written, (_OF_TRADITIONAL[written],), "character"),), ()
+    if len(spellings) != 1 or len(spellings[0].text) != len(written):
+        return _spelled(written)  # a character without a reading is in it
+    return (spellings[0]._replace(text=written),), ()
+
+
+_OF_TRADITIONAL: Final = {"隻": "zhi1", "髮": "fa4", "鬥": "dou4", "幹": "gan4", "係": "xi4", "於": "yu2", "誌": "zhi4"}
+"""Characters alone that say more than the simplified ones they became."""
+
+
+def _found(word: str) -> _Found:
     fixed = _fixed().get(word)
-    if fixed:
-        return fixed
-    if word.endswith(("儿", "兒")) and len(word) > 1 and word[:-1] not in _CHILD:
-        return _rhotic(word[:-1])
-    for ending in _RHOTIC_INSIDE:
-        at = word.find(ending)
-        if at >= 0:
-            rest = word[at + 2 :]
-            head = _rhotic(word[: at + 1])
-            return (*head, *(word_readings(rest) if len(rest) > 1 else _alone(rest, "", "")))
+    if fixed or len(word) == 1:
+        return (fixed, "override table") if fixed else ((first_reading(word),), "character")
+    if coloured := _erhua(word):
+        return coloured, "erhua"
     if len(word) > 2 and word.endswith(("不了", "不着")):  # 办不了 够不着
-        return (*word_readings(word[:-2]), "bu5", "liao3" if word[-1] == "了" else "zhao2")
-    readings = _phrase_readings(word)
-    if "得" in word[1:-1] and word not in PHRASES_DICT:  # 跑得快, but 迫不得已
-        readings = tuple("de5" if c == "得" and n else r for n, (c, r) in enumerate(zip(word, readings, strict=True)))
+        return (*_found(word[:-2])[0], "bu4", "liao3" if word[-1] == "了" else "zhao2"), "by parts"
+    readings, rule = _parts(word)
     last = readings[-1]
-    if last is not None and len(readings) > 1 and (word in _neutral() or _has_neutral_suffix(word)):
-        readings = (*readings[:-1], last[:-1] + "5")
-    return readings
+    if last is not None and last[-1] != "5" and (word in _neutral() or _has_neutral_suffix(word)):
+        return (*readings[:-1], last[:-1] + "5"), "neutral tone"
+    if word[0] in _NAMED and 1 < len(word) < 4 and word not in PHRASES_DICT and part_of_speech(word) == "nr":
+        return (*context.surnames()[word[0]], *readings[1:]), "surname"
+    return readings, rule
 
 
 def _cut(run: str) -> list[str]:
@@ -116,57 +158,91 @@ def _join_rhotic(words: list[str]) -> list[str]:
     """Put a 儿 that the segmenter left alone onto the word it colours: 冰棍|儿."""
     joined: list[str] = []
     for word in words:
-        if word in {"儿", "兒"} and joined and joined[-1] not in _CHILD and joined[-1][-1] not in {"儿", "兒"}:
+        if word == "儿" and joined and joined[-1] not in _CHILD and joined[-1][-1] != "儿":
             joined[-1] += word
         else:
             joined.append(word)
     return joined
 
 
+def _erhua(word: str) -> tuple[str | None, ...]:
+    """The readings of a word whose 儿 colours the syllable before it, at its end or inside; else empty."""
+    if "儿" not in word:
+        return ()
+    if word[-1] == "儿" and word[:-1] not in _CHILD:
+        return _rhotic(word[:-1])
+    for ending in _RHOTIC_INSIDE:
+        at = word.find(ending)
+        if at >= 0:
+            return (*_rhotic(word[: at + 1]), *_found(word[at + 2 :])[0])
+    return ()
+
+
 def _rhotic(stem: str) -> tuple[str | None, ...]:
-    readings = word_readings(stem) if len(stem) > 1 else _alone(stem, "", "")
+    readings = _found(stem)[0]
     last = readings[-1]
     if last is None or len(readings) != len(stem):
         return (*readings, "er2")
     coloured = last[:-1] + "r" + last[-1]
-    try:
-        split_syllable(coloured)
-    except ValueError:
+    if last[:-1] == "er" or not is_syllable(coloured):
         return (*readings, "er2")  # 二儿: no such coda
-    return (*readings[:-1], coloured) if last[:-1] != "er" else (*readings, "er2")
+    return (*readings[:-1], coloured)
 
 
 def _has_neutral_suffix(word: str) -> bool:
     last, before = word[-1], word[-2]
-    if last in {"们", "們"}:
-        return True
     if last == "子":
         return before not in _KEEPS_ZI
-    if last in {"么", "麽", "麼", "吗", "吧", "呢"}:
-        return True
-    return last in {"的", "了", "着"} and is_word(word)
+    return last == "们" or (last in _NEUTRAL_AFTER and is_word(word))
 
 
-def _phrase_readings(word: str) -> tuple[str | None, ...]:
-    """The phrase book's reading, by its longest entries from the left."""
-    readings: list[str | None] = []
-    at = 0
-    while at < len(word):
-        for end in range(len(word), at + 1, -1):
+def _parts(word: str) -> _Found:
+    """The readings of the fewest known parts a word falls into: our tables first, then the phrase book."""
+    whole = _part(word)
+    if whole:
+        return whole, "neutral tone" if _neutral_ends(word) else "phrase book"
+    ours = _ours()
+    # best[end]: the cheapest cut of word[:end], its cost and its last part's start and readings
+    best: list[tuple[float, int, tuple[str | None, ...]]] = [(0.0, 0, ())]
+    for end in range(1, len(word) + 1):
+        readings: tuple[str | None, ...] = (first_reading(word[end - 1]),)
+        cost, start = best[end - 1][0] + _ALONE, end - 1
+        for at in range(max(0, end - _LONGEST_PART), end - 1):
             part = word[at:end]
-            fixed = _fixed().get(part) if len(part) < len(word) else None
-            if fixed and len(fixed) == len(part):
-                readings += fixed
-                break
-            phrase = PHRASES_DICT.get(part)
-            if phrase and len(phrase) == len(part):
-                readings += (_plain(char, marked[0]) for char, marked in zip(part, phrase, strict=True))
-                break
-        else:
-            end = at + 1
-            readings.append(_usual().get(word[at]) if word[at] in "一不〇们們么" else _first_reading(word[at]))
-        at = end
-    return tuple(readings)
+            price = best[at][0] + (_OURS if part in ours else _THEIRS if part in PHRASES_DICT else _ALONE * len(part))
+            if price < cost and (told := _part(part)):
+                cost, start, readings = price, at, told
+        best.append((cost, start, readings))
+    pieces: list[tuple[str | None, ...]] = []
+    end = len(word)
+    while end:
+        _, start, readings = best[end]
+        pieces.append(readings)
+        end = start
+    return tuple(reading for piece in reversed(pieces) for reading in piece), "by parts"
+
+
+def _part(part: str) -> tuple[str | None, ...]:
+    """What our tables or the phrase book say of a word or a part of one; empty when they do not have it."""
+    fixed = _fixed().get(part)
+    if fixed and len(fixed) == len(part):
+        return fixed
+    told, phrase = _polyphones().get(part, {}), PHRASES_DICT.get(part)
+    readings: list[str | None]
+    if phrase and len(phrase) == len(part):
+        readings = [_plain(char, marked[0]) for char, marked in zip(part, phrase, strict=True)]
+    elif told or part in _neutral():
+        readings = [first_reading(char) for char in part]
+    else:
+        return ()
+    weak = _neutral_ends(part)
+    readings = [r[:-1] + "5" if r and n + 1 in weak else r for n, r in enumerate(readings)]
+    return tuple(told.get(char, r) for char, r in zip(part, readings, strict=True))
+
+
+def _neutral_ends(part: str) -> list[int]:
+    """Where words of ours with a neutral end stop in a short phrase: the phrase book gives 打招呼 full tones."""
+    return [end for end in range(2, len(part) + 1) if part[end - 2 : end] in _neutral()] if len(part) < 4 else []
 
 
 def _plain(char: str, marked: str) -> str | None:
@@ -175,100 +251,8 @@ def _plain(char: str, marked: str) -> str | None:
         return "yi1"
     if char == "不" and marked != "fǒu":
         return "bu4"
-    reading = _digit_tone(marked)
-    try:
-        split_syllable(reading)
-    except ValueError:
-        return _first_reading(char)
-    return reading
-
-
-def _digit_tone(marked: str) -> str:
-    """`hǎo` → `hao3`, `nǚ` → `nv3`, `de` → `de5`."""
-    apart = unicodedata.normalize("NFD", marked)
-    tone = next((digit for mark, digit in _TONE_MARKS.items() if mark in apart), "5")
-    plain = unicodedata.normalize("NFC", "".join(c for c in apart if c not in _TONE_MARKS))
-    return plain.replace("ü", "v") + tone if plain else ""
-
-
-@lru_cache(maxsize=1 << 15)
-def _first_reading(char: str) -> str | None:
-    if char in _usual() and char not in "的了着得":
-        return _usual()[char]
-    for marked in PINYIN_DICT.get(ord(char), "").split(","):
-        reading = _digit_tone(marked)
-        try:
-            split_syllable(reading)
-        except (ValueError, IndexError):
-            continue  # the table also has sounds of dialects that are no syllables of ours
-        return reading
-    return None
-
-
-def _alone(char: str, before: str, after: str) -> tuple[str | None, ...]:
-    """The reading of a character that is a word by itself, by its neighbours where it has several."""
-    if before[-1:] == "姓" and char in _SURNAMES:
-        return (_SURNAMES[char],)
-    rule = _POLYPHONES.get(char)
-    if rule is not None:
-        return (rule(before, after),)
-    return (_usual().get(char) or _first_reading(char),)
-
-
-def _de(before: str, after: str) -> str:
-    if not after or after[0] in _DEGREE:
-        return "de5"
-    if after[0] in "了到分出奖病票" and (not before or before in _PRONOUNS or before in _ADVERBS):
-        return "de2"
-    return "dei3" if not before or before in _PRONOUNS or before in _ADVERBS else "de5"
-
-
-def _di(before: str, after: str) -> str:
-    return "de5" if after and len(before) > 1 and before[-1] not in "块片这那整本各" else "di4"
-
-
-def _chang(before: str, after: str) -> str:
-    return "zhang3" if after[:1] in _AFTER_LONG and before[-1:] not in {"很", "太", "米", "里"} and after else "chang2"
-
-
-def _wei(before: str, after: str) -> str:
-    if before[-1:] and (before[-1] in _WEI2_BEFORE):
-        return "wei2"
-    if after and (after[0] in "零一二三四五六七八九十百千万亿两负第主例止准宜" or not before):
-        return "wei2" if before else "wei4"
-    return "wei4" if not before or after in _PRONOUNS or len(before) == 1 else "wei2"
-
-
-def _hai(before: str, after: str) -> str:
-    owed = before in {"没", "没有", "要", "该", "来", "去"} and (
-        not after or after in _PRONOUNS or after in {"了", "完"}
-    )
-    return "huan2" if owed or after[:1] in _PAID_BACK else "hai2"
-
-
-_POLYPHONES: Final[dict[str, Callable[[str, str], str]]] = {
-    "得": _de,
-    "地": _di,
-    "长": _chang,
-    "長": _chang,
-    "为": _wei,
-    "為": _wei,
-    "还": _hai,
-    "调": lambda before, after: "tiao2" if after[:1] in {*"得高低到成好大小亮暗快慢一"} else "diao4",
-    "行": lambda before, after: "hang2" if before[-1:] and before[-1] in _COUNTED and after else "xing2",
-    "重": lambda before, after: "chong2" if after[:1] and after[0] in _AGAIN else "zhong4",
-    "只": lambda before, after: "zhi1" if before[-1:] and before[-1] in _COUNTED else "zhi3",
-    "种": lambda before, after: (
-        "zhong4" if after[:1] and after[0] in _PLANTS and before[-1:] not in _COUNTED else "zhong3"
-    ),
-    "了": lambda before, after: "liao3" if before[-1:] == "不" else "le5",
-    "数": lambda before, after: "shu3" if after[:1] and after[0] in "一不到钱完得着" else "shu4",
-    "干": lambda before, after: "gan1" if before[-1:] and before[-1] in "很太不晒晾吹擦烘风" and not after else "gan4",
-    "倒": lambda before, after: "dao3" if after[:1] in {*"下闭塌霉"} or before[-1:] in {*"摔跌推"} else "dao4",
-    "量": lambda before, after: "liang2" if after[:1] and after[0] in "体血身尺一了" else "liang4",
-    "背": lambda before, after: "bei1" if after[:1] and after[0] in "着包起上负" else "bei4",
-    "血": lambda before, after: "xue4" if after else "xie3",
-}
+    reading = digit_tone(marked)
+    return reading if is_syllable(reading) else first_reading(char)
 
 
 @cache
@@ -277,25 +261,34 @@ def _segmenter() -> rjieba.Jieba:
     for word in _fixed():
         if len(word) > 1:
             segmenter.add_word(word, None, None)
+    for word in _NO_WORDS:
+        segmenter.add_word(word, 1, None)  # as rare as can be
     return segmenter
 
 
 @cache
 def _fixed() -> dict[str, tuple[str, ...]]:
-    rows = (_DATA / "overrides.tsv").read_text("utf-8").splitlines()
-    pairs = (row.split("\t") for row in rows if row and not row.startswith("#"))
+    pairs = (row.split("\t") for row in rows("overrides.tsv"))
     return {word: tuple(readings.split()) for word, readings in pairs}
 
 
 @cache
-def _usual() -> dict[str, str]:
-    """The reading of a character alone, where its commonest in running speech is not pypinyin's first."""
-    rows = (_DATA / "characters.txt").read_text("utf-8").splitlines()
-    pairs = (pair.partition(":") for row in rows if not row.startswith("#") for pair in row.split())
-    return {char: reading for char, _, reading in pairs}
+def _polyphones() -> dict[str, dict[str, str]]:
+    """`polyphones.txt` turned about: for each word which of its characters are read how."""
+    told: dict[str, dict[str, str]] = {}
+    for row in rows("polyphones.txt"):
+        char, reading, *words = row.split()
+        for word in words:
+            told.setdefault(word, {})[char] = reading
+    return told
+
+
+@cache
+def _ours() -> frozenset[str]:
+    """The words of our tables that may be parts of longer ones."""
+    return frozenset({*_fixed(), *_polyphones(), *_neutral()})
 
 
 @cache
 def _neutral() -> frozenset[str]:
-    rows = (_DATA / "neutral.txt").read_text("utf-8").splitlines()
-    return frozenset(" ".join(row for row in rows if not row.startswith("#")).split())
+    return frozenset(" ".join(rows("neutral.txt")).split())

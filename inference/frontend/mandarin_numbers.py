@@ -1,66 +1,201 @@
-"""Figures and symbols in Chinese text, as Chinese. A table of rules, tried in order; each is one linear pass."""
+"""Figures and symbols in Chinese text, as Chinese: a table of rules, most particular first."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from functools import cache
 from typing import Final
 
-from inference.frontend.numerals import zh_cardinal, zh_digits, zh_number
+from inference.frontend import units
+from inference.frontend.numerals import roman, zh_cardinal, zh_digits, zh_number
+from inference.frontend.rules import Match, Rule, Table, after, before
+from inference.frontend.segment import HANZI
+from inference.frontend.words import Change
 
-Rule = tuple[re.Pattern[str], Callable[[re.Match[str]], str]]
+_N: Final = r"(?:\d{1,3}(?:,\d{3})++(?!\d)|\d++)(?:\.\d++)?"
+_TO: Final = r"\s?(?:[-~～–]|—{1,2})\s?"
+_SCALE: Final = r"[十百千]?[万亿]亿?|[百千]"
+_UNIT: Final = units.pattern(0)
 
-_NUMBER: Final = r"(?:\d{1,3}(?:,\d{3}){1,5}|\d{1,40})(?:\.\d{1,40})?"
-_EDGE: Final = r"(?<![\d.])"
-_END: Final = r"(?![\d]|\.\d)"
-
-_CURRENCY: Final = {"¥": "元", "$": "美元", "€": "欧元", "£": "英镑"}
-_UNITS: Final = {
-    "km/h": "公里每小时", "m/s": "米每秒", "km2": "平方公里", "cm2": "平方厘米", "m2": "平方米", "m3": "立方米",
-    "kWh": "千瓦时", "kcal": "千卡", "mmHg": "毫米汞柱", "kHz": "千赫", "MHz": "兆赫", "GHz": "吉赫", "Hz": "赫兹",
-    "km": "公里", "kg": "千克", "mg": "毫克", "cm": "厘米", "mm": "毫米", "nm": "纳米", "μm": "微米", "ml": "毫升",
-    "mL": "毫升", "kW": "千瓦", "MW": "兆瓦", "dB": "分贝", "ms": "毫秒", "min": "分钟", "m": "米", "g": "克",
-    "t": "吨", "L": "升", "l": "升", "s": "秒", "h": "小时", "W": "瓦", "V": "伏", "Pa": "帕", "N": "牛",
+_CURRENCY: Final = {
+    "¥": "元", "$": "美元", "€": "欧元", "£": "英镑", "₩": "韩元", "₹": "卢比", "₽": "卢布", "US$": "美元",
+    "HK$": "港元", "NT$": "新台币", "A$": "澳元", "AU$": "澳元", "C$": "加元", "CA$": "加元", "S$": "新元",
+    "RMB": "元", "CNY": "元", "USD": "美元", "EUR": "欧元", "GBP": "英镑", "JPY": "日元", "HKD": "港元",
+    "KRW": "韩元", "TWD": "新台币", "AUD": "澳元", "CAD": "加元",
 }  # fmt: skip
-_UNIT: Final = "|".join(sorted(map(re.escape, _UNITS), key=len, reverse=True))
-_MEASURES: Final = (
-    "个|位|次|天|倍|年(?!代)|小时|分钟|点(?!\\d(?!\\d?分))|元|块|斤|公里|公斤|千克|米|人|种|条|张|本|只|件|杯|瓶|辆|台|家|名|岁|周|个月|秒|克|"
-    "间|座|层|部|篇|首|场|套|双|对|把|支|头|匹|棵|朵|颗|份|项|句|句话|段|遍|趟|回|吨|升|亩|美元|欧元|英镑|名|方|边|者|国|市|省|校|队|票"
+_MONEY_CODE: Final = "RMB|CNY|USD|EUR|GBP|JPY|HKD|KRW|TWD|AUD|CAD"
+_MONEY_WORD: Final = "元(?!旦|宵|月|素)|圆|美元|美金|欧元|英镑|日元|港元|港币|人民币|块钱|块"
+_ZEROS: Final = {"k": 3, "K": 3, "m": 6, "M": 6, "b": 9, "B": 9, "bn": 9}
+
+_COUNTED: Final = (
+    "个|位|次|天|倍|年(?!代|级)|小时|分钟|秒|点|刻钟|元(?!月|旦)|块|斤|公里|公斤|千克|千米|米|厘米|毫米|平方|平米|"
+    "立方|英里|英寸|海里|人|"
+    "种|条|张|本|只|件|杯|瓶|盒|箱|袋|包|桶|碗|盘|辆|台|架|艘|家|名|岁|周(?!年)|个月|克|间|座|层|部|篇|首|场|套|双|对|"
+    "把|支|枝|头|匹|"
+    "棵|朵|颗|份|项|句|段|遍|趟|回|吨|升|亩|公顷|美元|欧元|英镑|日元|港元|万|亿|千|方|边|者|国|市|省|校|队|票|所|起|"
+    "例|款|幅|枚|粒|滴|"
+    "片|根|串|顿|餐|节|声|代人|类|组|届|成|株|则|道|扇|面|批|阵|字|行|列|桌|户|口|封|宗|笔|束|股|轮|局|盏|顶|尊|门|副|"
+    "集|胜|负|球|"
+    "分钱|晚|夜|卡|任|盘|连|战|室(?!内|外|友)|厅|卫(?!生|星)|厨"
 )
-_CODE_WORDS: Final = (
-    "电话|号码|编号|密码|邮编|QQ|qq|验证码|账号|帐号|卡号|学号|工号|尾号|代码|单号|热线|拨打|代号|股票代码|手机|"
-    "身份证|微信|座机|传真|区号"
+"""What 2 counts is 两."""
+_MEASURED: Final = (
+    rf"(?:{_COUNTED}|%|℃|°|度|日|号(?!楼|院|线|门)|月|级|页|章|卷|期|折|分|角|毛|寸|两|多|余|来|几|后|强|百|十|平|环|"
+    rf"路|字|克拉|弄|环)"
 )
+_PER: Final = (
+    "斤|公斤|克|吨|升|毫升|人|位|天|日|月|年|周|次|个|件|张|本|盒|瓶|杯|份|套|台|辆|米|公里|平方米|平米|平|亩|小时|时|"
+    "分钟|秒|股|桶|度|字|晚|"
+    "间|节|户|单|盎司|颗|条|支|课时|季|学期|吨公里|箱|袋|包|桶|罐|批|卷|组|块|片|粒|枚|层|栋|头|只|棵|株|场|局|趟|对|双"
+)
+
+_COUNTED_NEXT: Final = re.compile(rf"\s?(?:{_COUNTED})")
+_COUNTED_RANGE: Final = re.compile(rf"[到至]\d++\s?(?:{_COUNTED})")
+_MEASURE_NEXT: Final = re.compile(rf"\s?(?:{_MEASURED}|人)")
+_HANZI_NEXT: Final = re.compile(f"[{HANZI}]")
+_MODEL_ENDS: Final = re.compile(rf"\s?(?:{_MEASURED}|{_UNIT}|[GMTK]B?(?![A-Za-z]))|[,:：/-]\d")
+_CODE_BEFORE: Final = re.compile(
+    "(?:电话|手机|座机|传真|号码|编号|密码|口令|邮编|邮政编码|区号|QQ|qq|微信|验证码|校验码|账号|帐号|账户|帐户|卡号|"
+    "学号|工号|考号|准考证|尾号|代码|代号|单号|编码|热线|拨打|拨|客服|快打|请打|致电|身份证|护照|房号|门牌|车牌|车号|"
+    "航班号|车次|流水号|序列号|识别码|端口号?|返回码|状态码|错误码|取餐码|邀请码|取件码|兑换码|批号|货号|型号|番号|转|分机|呼号|动态码|提取码|取货码|暗号)(?:号码?|为|是|[:：]|\\s|尾号|叫|改成|变成|，|…|输入)*$"
+)
+_CALLED: Final = re.compile("(?:打|拨|呼叫|叫|热线|报警|按|拨通)$")
+_CALLED_NEXT: Final = re.compile("报警|急救|热线|指挥中心|接警|电话|平台|客服|救护车")
+_NOT_CALLED_NEXT: Final = re.compile(rf"\s?(?:{_COUNTED}|折|分)")
+_SCORE: Final = re.compile(
+    "(?:比分[是为]?|以|比数|局分|总分|[场局盘节]|点球大战|点球|[领先落胜负平赢输]后?|逼平|战平|暂时)\\s?$"
+)
+_LABELLED_NEXT: Final = re.compile(r"\s?(?:号|栋|幢|单元|室|楼|线|型|系列|款|版)")
+_SCORE_NEXT: Final = re.compile(
+    rf"\s?(?:[大险惜完横轻再]?[胜负败赢输]|[获取]胜|[大小]?逆转|击败|战[胜平]|力克|领先|落后|淘汰|绝杀|逼平|打平|横扫|"
+    rf"拿下|告负|失利|的?[大总]?比分|不敌|"
+    rf"告终|结束|收官|[{HANZI}]{{1,6}}队)"
+)
+_RATIO: Final = re.compile("(?:比例尺?|[配占对]?比|比[率值]|按照?|赔率|[勾]?兑|稀释|混合|宽高)[是为约]?\\s?$")
+_LASTING: Final = re.compile("(?:时长|用时|耗时|片长|历时|成绩|配速|时间仅)[是为约]?\\s?$")
+_SPAN_BEFORE: Final = re.compile("[约近超有过达历长]$")
+_SPAN_NEXT: Final = re.compile("年(?:前|的?历史|的?文明|多|以前|之久)")
+_OLD: Final = re.compile("(?:公元前?|前)$")
+_HALF_KNOWN: Final = re.compile("(?:[上下中]午|早上?|晚上?|凌晨|傍晚|明早|今晚|深夜)\\s?$")
+_WARMTH_NEXT: Final = re.compile(rf"{_N}(?:{_TO}-?{_N})?\s?(?:°|度|摄氏)")
+_SHARE_NEXT: Final = re.compile(rf"{_N}\s?(?:%|‰|[千百]?[万亿]|元|分)")
+_NEGATIVE: Final = re.compile("(?:[为是到至达于约值额温得分化比负收回报的]|等于|同比|环比|增长|涨跌幅?|变动|增速)$")
+_NAME_BEFORE: Final = re.compile(f"[{HANZI}]$")
+_DATED: Final = re.compile("(?:预计|截[止至]|日期|时间|定[在于]|将于|[于从至到])[:：]?\\s?$")
+_DATED_NEXT: Final = re.compile(
+    r"\s?(?:[到发]货|上线|上映|截止|开[始售卖业学]|见面|[(（]?(?:周[一二三四五六日]|星期)|[晚早]|[上下中]午|\d{1,2}[:：点])"
+)
+_CHAT: Final = re.compile("(?:^|[，。！？、~～…“”\\s]|[哈啊呀了吧呢哦])$")
+_CHAT_NEXT: Final = re.compile("$|[，。！？~～…”\\s]|快乐|啊|了|礼物|表白")
+_ORDINAL: Final = re.compile("(?:第|[月年周初])$")
+_EQUALS_NEXT: Final = re.compile(r"\s?=")
+_LATIN_BEFORE: Final = re.compile(r"[A-Za-z]\s?$")
+_TEXT_NEXT: Final = re.compile(rf"\s?(?:[{HANZI}，。；、）)！？：]|$)")
+_NUMBERED_NEXT: Final = re.compile("型|期|级|类|卷|章|部|届|世|阶段|度|相|号|代|区")
+_RANGED: Final = re.compile(
+    "(?:^|[^A-Za-z\\d])\\d++[A-Za-z]{0,2}\\s?$|[年月日号点时分秒%度元CF午个天米克一二三四五六七八九十]\\s?$"
+)
+_PRICED: Final = re.compile(r"[¥$€£]\s?[\d.,]++$")
+_OPERAND: Final = re.compile(r"[\w)）%]\s?$")
+
+_PLACED: Final = (
+    "室|房间|号房|房(?!子|屋|价)|宿舍|教室|病房|包间|包厢|国道|省道|县道|医院|次列车|次航班|次高铁|次动车|航班|列车|"
+    "路公交|路车|客机|高校|工程|"
+    "战机|错误|页面|报错|战士|医科|会议室|办公室|实验室|诊室|号包间|号机房"
+)
+_KNOWN: Final = {
+    "985": "九八五", "211": "二幺幺", "996": "九九六", "12306": "幺二三零六", "12315": "幺二三幺五",
+    "10086": "幺零零八六",
+    "618": "六幺八",
+}  # fmt: skip
+"""Numbers that are names: universities, working hours, hotlines, a sale."""
 _SYMBOLS: Final = {
     "%": "百分号", "‰": "千分号", "+": "加", "=": "等于", "×": "乘", "÷": "除以", "±": "正负", "≈": "约等于",
-    "≠": "不等于", "≤": "小于等于", "≥": "大于等于", "<": "小于", ">": "大于", "&": "和", "@": "at", "°": "度",
-    "¥": "元", "$": "美元", "€": "欧元", "£": "英镑", "*": "乘",
+    "≠": "不等于", "≤": "小于等于", "≥": "大于等于", "<": "小于", ">": "大于", "°": "度", "¥": "元", "$": "美元",
+    "€": "欧元", "£": "英镑", "¢": "美分", "*": "乘", "√": "根号", "∞": "无穷", "→": "到", "∶": "比", "μ": " mu ",
+    "Ω": "欧姆", "₩": "韩元", "₹": "卢比", "₽": "卢布",
 }  # fmt: skip
+_CHAINED: Final = {".": "点", ":": "比", "+": "加", "*": "乘", "=": "等于", ",": "、", "/": "、"}
 
 
-def say(text: str) -> str:
-    """The text with its figures and symbols said in Chinese. No ASCII digit is left."""
-    if not text or text.isspace():
-        return text
-    for pattern, said in _RULES:
-        text = pattern.sub(said, text)
-    return text
+def say(text: str, changes: list[Change], seen: str | None = None, at: int = 0, end: int | None = None) -> str:
+    """The stretch of the text with its figures and symbols said in Chinese. No ASCII digit is left.
+
+    `seen` is the text in simplified characters, for which the rules are written.
+    """
+    return _table().say(text, changes, seen, at, end)
 
 
-def _money(match: re.Match[str]) -> str:
-    amount = match["amount"].replace(",", "")
-    whole, point, cents = amount.partition(".")
-    cents = cents.rstrip("0")
-    return zh_number(whole + (point + cents if cents else "")) + (match["scale"] or "") + _CURRENCY[match["sign"]]
+def _number(text: str) -> str:
+    plain = text.replace(",", "") if "," in text else text
+    return zh_cardinal(plain) if "." not in plain else zh_number(plain)
 
 
-def _date(match: re.Match[str]) -> str:
-    return f"{zh_digits(match[1])}年{zh_cardinal(str(int(match[2])))}月{zh_cardinal(str(int(match[3])))}日"
+def _counted(number: str, match: Match) -> str:
+    """A number before what it counts: 2 is 两 there."""
+    return "两" if number == "2" and after(match, _COUNTED_NEXT) else _number(number)
 
 
-def _clock(match: re.Match[str]) -> str:
-    hour, minute, second = match[1], match[2], match[3]
-    said = ("两" if int(hour) == 2 else zh_cardinal(str(int(hour)))) + "点"
+def _serial(digits: str) -> str:
+    """The figures of a name: B12 is 十二 and A300 三百, but C919 is 九一九."""
+    return zh_cardinal(digits) if len(digits) < 3 or digits.endswith("00") else zh_digits(digits)
+
+
+def _part(digits: str) -> str:
+    return zh_cardinal(digits) if len(digits) < 3 else zh_digits(digits)
+
+
+def _chain(match: Match) -> str:
+    parts = re.split(r"(\D+)", match.group())
+    return "".join(_part(part) if part.isdigit() else _CHAINED.get(part, " ") for part in parts)
+
+
+def _date(match: Match) -> str:
+    return f"{zh_digits(match[1])}年{zh_number(match[2].lstrip('0'))}月{zh_number(match[3].lstrip('0'))}日"
+
+
+def _year_month(match: Match) -> str:
+    return f"{zh_digits(match[1])}年{zh_number(match[2].lstrip('0'))}月"
+
+
+def _year_last(match: Match) -> str | None:
+    month, day = sorted((int(match[1]), int(match[2]))) if int(match[1]) > 12 else (int(match[1]), int(match[2]))
+    if month > 12:
+        return None
+    return f"{zh_digits(match[3])}年{zh_cardinal(str(month))}月{zh_cardinal(str(day))}日"
+
+
+def _month_and_day(match: Match) -> str | None:
+    """5/20 where the words around it speak of a day; elsewhere it is a fraction."""
+    dated = before(match, _DATED) or after(match, _DATED_NEXT)
+    return f"{zh_cardinal(match[1])}月{zh_cardinal(match[2])}日" if dated else None
+
+
+def _years(match: Match) -> str | None:
+    return f"{zh_digits(match[1])}到{zh_digits(match[2])}" if int(match[1]) < int(match[2]) else None
+
+
+def _year(match: Match) -> str | None:
+    digits = match[1]
+    if len(digits) == 4:
+        spans = digits.endswith("00") and (after(match, _SPAN_NEXT) or before(match, _SPAN_BEFORE))
+        if spans or digits[0] in "3456789" or (digits.endswith("000") and digits != "2000"):
+            return None
+    elif len(digits) == 3 and not before(match, _OLD):
+        return None
+    return zh_digits(digits)
+
+
+def _clock(match: Match) -> str | None:
+    hour, minute, second, half = match[1], match[2], match[3], match[4]
+    if before(match, _SCORE) or before(match, _RATIO) or after(match, _SCORE_NEXT):
+        return None
+    if before(match, _LASTING):
+        marks = ("小时", "分", "秒") if second else ("分", "秒")
+        parts = (part for part in (hour, minute, second) if part)
+        said = "".join(zh_cardinal(str(int(part))) + mark for part, mark in zip(parts, marks, strict=True))
+        return "两小时" + said[3:] if said.startswith("二小时") else said
+    said = _hour(hour, half, match)
     if int(minute) or second:
         said += ("零" if minute[0] == "0" and int(minute) else "") + zh_cardinal(str(int(minute))) + "分"
     if second:
@@ -68,85 +203,314 @@ def _clock(match: re.Match[str]) -> str:
     return said
 
 
-def _code(match: re.Match[str]) -> str:
-    """Letters and figures: iPhone15 → iPhone 十五, but B737 → B 七三七 as codes are read."""
-    return match[1] + " " + _short(match[2])
+def _hour(hour: str, half: str | None, match: Match) -> str:
+    said = ("两" if int(hour) == 2 else zh_cardinal(str(int(hour)))) + "点"
+    if half is None or before(match, _HALF_KNOWN):
+        return said
+    return ("上午" if half in "Aa" else "下午") + said
 
 
-def _short(digits: str) -> str:
-    return zh_cardinal(digits) if len(digits) < 3 else zh_digits(digits)
+def _ratio(match: Match) -> str:
+    return "比".join(_number(part) for part in re.split(r"\s?[:：∶]\s?", match.group()))
 
 
-def _plain_number(match: re.Match[str]) -> str:
-    return zh_number(match.group())
+def _phone(match: Match) -> str:
+    return zh_digits(re.sub(r"\D", "", match.group().removeprefix("+86")), "幺")
 
 
-_RULES: Final[tuple[Rule, ...]] = (
-    (re.compile(r"(?<![\d.])(\d{1,2})\.(?=[\u4e00-\u9fff])"), lambda m: zh_cardinal(m[1]) + "、"),  # an item of a list
-    # dates, before versions take their dots
-    (re.compile(_EDGE + r"([12]\d{3})[-/.](1[0-2]|0?[1-9])[-/.](3[01]|[12]\d|0?[1-9])" + _END), _date),
-    (re.compile(_EDGE + r"(\d{4})\s?[-~～—–至到]\s?(\d{4})(?=\s?年)"),
-     lambda m: zh_digits(m[1]) + "到" + zh_digits(m[2])),
-    (re.compile(_EDGE + r"(\d{4}|0\d|[5-9][1-9])(?=\s?年(?!代|级|前|后|来|内|间|以|的历史))"),
-     lambda m: zh_digits(m[1])),
-    (re.compile(_EDGE + r"([12]\d{3})(?=年(?:前|后|来|间|以))"), lambda m: zh_digits(m[1])),
-    # versions and network addresses
-    (re.compile(r"(?<![\dA-Za-z.])([vV]?)(\d{1,9}(?:\.\d{1,9}){2,9})" + _END),
-     lambda m: m[1].upper() + "点".join(_short(part) for part in m[2].split("."))),
-    (re.compile(r"(?<![A-Za-z])[vV](?=\d+\.\d)"), lambda m: "V "),
-    # the clock, before a leading zero makes a code
-    (re.compile(_EDGE + r"([01]?\d|2[0-4])[:：]([0-5]\d)(?:[:：]([0-5]\d))?(?![\d:：])"), _clock),
-    # telephone and identity numbers, other long codes
-    (re.compile(r"(?<![\dA-Za-z.])(?:\+?86[- ]?)?(1[3-9]\d)[- ]?(\d{4})[- ]?(\d{4})(?!\d)"),
-     lambda m: zh_digits(m[1] + m[2] + m[3], "幺")),
-    (re.compile(r"(?<![\dA-Za-z.])(0\d{2,3}|400|800)[- ](\d{3,4})[- ]?(\d{4})(?!\d)"),
-     lambda m: zh_digits(m[1] + m[2] + m[3], "幺")),
-    (re.compile(r"(?<![\dA-Za-z.])(\d{17})([\dXx])(?![\dA-Za-z])"),
-     lambda m: zh_digits(m[1], "幺") + (m[2].upper() if m[2] in "Xx" else zh_digits(m[2], "幺"))),
-    (re.compile(rf"({_CODE_WORDS})(\s?[:：是为]?\s?)(\d{{3,40}})(?![\d.%])"),
-     lambda m: m[1] + m[2] + zh_digits(m[3], "幺")),
-    (re.compile(r"(?<=[打拨])(1[12]\d|12\d{3})(?!\d)"), lambda m: zh_digits(m[1], "幺")),
-    (re.compile(r"(?<![\d.,])\d{3,4}-\d{4,8}(?![\d.])"), lambda m: zh_digits(m.group().replace("-", ""), "幺")),
-    (re.compile(r"(?<![\d.,])(?:0\d+|\d{9,})(?![\d,]|\.\d|\s?[元人块个万亿美])"), lambda m: zh_digits(m.group())),
-    # money, before its point is read
-    (re.compile(rf"(?P<sign>[¥$€£])\s?(?P<amount>{_NUMBER})\s?(?P<scale>[千百]?[万亿])?(?:元|美元|美金|欧元|英镑)?"),
-     _money),
-    (re.compile(_EDGE + r"(\d{1,40}\.\d{0,40}?)0{1,40}(?=\s?(?:元|块|美元))"), lambda m: m[1].rstrip(".")),
-    # scores, ratios, ranges of hours
-    (re.compile(r"(?<=[点分秒日号月年])\s?[-~～–]\s?(?=[\d一二两三四五六七八九十零])"), lambda m: "到"),
-    (re.compile(r"(?<=\d)\s?[:：]\s?(?=\d)"), lambda m: "比"),
-    (re.compile(r"(比分|以)(\d{1,3})\s?[-–—]\s?(\d{1,3})(?!\d)"),
-     lambda m: m[1] + zh_cardinal(m[2]) + "比" + zh_cardinal(m[3])),
-    # percent, temperature
-    (re.compile(rf"({_NUMBER})(%?)\s?[-~～—–至到]\s?({_NUMBER})%"),
-     lambda m: f"百分之{zh_number(m[1])}到百分之{zh_number(m[3])}"),
-    (re.compile(rf"(?<![\d.])(-?)({_NUMBER})\s?([%‰])"),
-     lambda m: ("负" if m[1] else "") + ("百分之" if m[3] == "%" else "千分之") + zh_number(m[2])),
-    (re.compile(rf"(?<![\d.A-Za-z])-({_NUMBER})\s?(?=°|度)"), lambda m: "零下" + zh_number(m[1])),
-    (re.compile(r"\s?°\s?C"), lambda m: "摄氏度"),
-    (re.compile(r"\s?°\s?F"), lambda m: "华氏度"),
-    # ranges and fractions
-    (re.compile(rf"(?<![\dA-Za-z.-])({_NUMBER})\s?([A-Za-z°]{{0,4}})\s?[-~～—–]\s?(?={_NUMBER}(?![\d-]))"),
-     lambda m: f"{m[1]}{m[2]}到"),
-    (re.compile(r"(?<![\d./])(\d{1,9})/(\d{1,9})(?![\d./]|\.\d)"),
-     lambda m: f"{zh_cardinal(m[2])}分之{zh_cardinal(m[1])}" if int(m[1]) <= int(m[2]) else f"{m[1]}、{m[2]}"),
-    # units, before the number loses its digits
-    (re.compile(rf"(?<![\dA-Za-z])({_NUMBER})\s?({_UNIT})(?![A-Za-z0-9]|网络|手机|信号|基站|时代)"),
-     lambda m: ("两" if m[1] == "2" else zh_number(m[1])) + _UNITS[m[2]]),
-    (re.compile(rf"(?<![\d.第A-Za-z月年])2(?=\s?(?:{_MEASURES}))"), lambda m: "两"),
-    # codes of letters and figures: a hyphen between them is not a minus
-    (re.compile(r"(?<=[A-Za-z])[-_](?=[A-Za-z0-9])|(?<=\d)[-_](?=[A-Za-z])"), lambda m: " "),
-    (re.compile(r"([A-Za-z])(\d{1,40})(?!\d|\.\d)"), _code),
-    # what is left of the numbers
-    (re.compile(rf"(?<![\dA-Za-z.%一-鿿])-(?={_NUMBER})|(?<=[到为是达至])-(?=\d)"), lambda m: "负"),
-    (re.compile(rf"(?<![A-Za-z\d.])({_NUMBER})\s?([+×÷*=<>/])\s?(?=[-\d])"),
-     lambda m: zh_number(m[1]) + ("除以" if m[2] == "/" else _SYMBOLS[m[2]])),
-    (re.compile(r"(?<=\d)\+(?!\d)"), lambda m: "加"),
-    (re.compile(_NUMBER), _plain_number),
-    (re.compile(r"(?<=[A-Za-z])\s?&\s?(?=[A-Za-z])"), lambda m: " and "),
-    (re.compile(r"(?<=[A-Za-z])(?=\+)"), lambda m: " "),
-    (re.compile(r"[%‰+=×÷±≈≠≤≥<>&@°¥$€£]"), lambda m: _SYMBOLS[m.group()] if m.group() != "@" else " at "),
-    (re.compile(r"(?<=\S)\s?/\s?(?=\S)"), lambda m: "、"),
-    (re.compile(r"(?<=[A-Za-z])\.(?=[a-z])"), lambda m: " 点 "),
-    (re.compile(r"(?<![A-Za-z])([CF])#"), lambda m: m[1] + " sharp "),
-)  # fmt: skip
+def _identity(match: Match) -> str:
+    return zh_digits(match[1], "幺") + (" X" if match[2] in "Xx" else zh_digits(match[2], "幺"))
+
+
+def _code(match: Match) -> str | None:
+    counts = after(match, _MEASURE_NEXT) and match[1][0] != "0"
+    return zh_digits(match[1], "幺") if not counts and before(match, _CODE_BEFORE) else None
+
+
+def _service(match: Match) -> str | None:
+    called = before(match, _CALLED) or after(match, _CALLED_NEXT)
+    return zh_digits(match[1], "幺") if called and not after(match, _NOT_CALLED_NEXT) else None
+
+
+def _long(match: Match) -> str | None:
+    counts = after(match, _MEASURE_NEXT) and match[1][0] != "0" and len(match[1]) < 16
+    return None if counts else zh_digits(match[1])
+
+
+def _money(match: Match) -> str:
+    sign, low, high, scale, letter = match[1], match[2], match[3], match[4] or "", match[5]
+    if letter:
+        said = _scaled(low, letter) + (f"到{_scaled(high, letter)}" if high else "")
+    else:
+        said = _price(low) + (f"到{_price(high)}" if high else "")
+        said = "两" if said == "二" and scale else said
+    return said + scale + _CURRENCY[sign]
+
+
+def _scaled(number: str, letter: str) -> str:
+    """1.5B → 十五亿, 2.5M → 二百五十万."""
+    whole, _, rest = number.replace(",", "").partition(".")
+    value = int(whole + rest[: _ZEROS[letter]].ljust(_ZEROS[letter], "0"))
+    for scale, worth in (("亿", 10**8), ("万", 10**4)):
+        if value >= worth and value * 100 % worth == 0:
+            return zh_number(f"{value / worth:g}") + scale
+    return zh_cardinal(str(value))
+
+
+def _price(number: str) -> str:
+    """A sum of money; cents that are nought are not said, nor is the last nought of 3.50."""
+    whole, point, cents = number.replace(",", "").partition(".")
+    cents = cents.rstrip("0")
+    return zh_number(whole + (point + cents if cents else ""))
+
+
+def _percents(match: Match) -> str:
+    name = "百分之" if match[5] == "%" else "千分之"
+    low = name + _number(match[1])
+    return f"{low}到{'负' if match[3] else ''}{name}{_number(match[4])}"
+
+
+def _negative(match: Match) -> str | None:
+    """A minus sign, or the hyphen of a name: 气温-5℃, 降到-5度, 利润-3%, but 歼-20 and 东风-41."""
+    if after(match, _WARMTH_NEXT):
+        return "" if match.string.endswith("零下", 0, match.start()) else "零下"
+    if before(match, _NAME_BEFORE) and not before(match, _NEGATIVE) and not after(match, _SHARE_NEXT):
+        return ""
+    return "负"
+
+
+def _range(match: Match) -> str:
+    """3-5天, 2-3个; but 4-1获胜 is a score, and 10-4=6 a subtraction."""
+    low, high = match[1], match[2]
+    if after(match, _EQUALS_NEXT):
+        return f"{_number(low)}减{_number(high)}"
+    if low.isdigit() and high.isdigit():
+        falls = len(low) < 4 and int(low) > int(high[:4])  # a range rises
+        if falls and after(match, _LABELLED_NEXT):
+            return f"{_number(low)}杠{_number(high)}"  # 5-3号楼
+        if after(match, _SCORE_NEXT) or ((falls or before(match, _SCORE)) and not after(match, _MEASURE_NEXT)):
+            return f"{_number(low)}比{_number(high)}"
+    return f"{_low(low, match)}到{_counted(high, match)}"
+
+
+def _low(number: str, match: Match) -> str:
+    """The lower end of a range: 第2-3名 is 二, 2-3名 is 两."""
+    return _number(number) if match.string.endswith("第", 0, match.start()) else _counted(number, match)
+
+
+def _fraction(match: Match) -> str:
+    whole, over, under = match[1], match[2], match[3]
+    if after(match, _EQUALS_NEXT):
+        return f"{_number(over)}除以{_number(under)}"
+    if int(over) > int(under):
+        return f"{_number(over)}、{_number(under)}"  # 120/80: blood pressure, not a fraction
+    said = f"{zh_cardinal(under)}分之{zh_cardinal(over)}"
+    return f"{zh_cardinal(whole)}又{said}" if whole else said
+
+
+def _measure(match: Match) -> str | None:
+    """A number, or a range of numbers, and its unit: 5km, 10~20°C, 35μg/m^3."""
+    low, low_unit, high, unit, per = match[1], match[2], match[3], match[4], match[5]
+    alone = len(unit) == 1 and unit.isascii() and not per and not high
+    if alone and (before(match, _LATIN_BEFORE) or (" " in match.group() and not after(match, _TEXT_NEXT))):
+        return None  # iPhone 5s, Model 3 s
+    said = "两" if low == "2" and unit[0] != "°" else _number(low)
+    if high:
+        minus = "" if high[0] != "-" else "零下" if unit[0] == "°" else "负"
+        first = units.in_mandarin(low_unit) if low_unit and low_unit != unit else ""
+        said = f"{_number(low)}{first}到{minus}{_number(high.lstrip('-'))}"
+    said += units.in_mandarin(unit)
+    return f"{said}每{per if _HANZI_NEXT.match(per) else units.in_mandarin(per)}" if per else said
+
+
+def _model(match: Match) -> str | None:
+    """RTX 4090, HTTP 404, Room 101: a name's number of three or four figures is read figure by figure."""
+    if after(match, _MODEL_ENDS) or (len(match[2]) == 4 and match[2][:2] in {"19", "20"}):
+        return None
+    return f"{match[1]} {_serial(match[2])}"
+
+
+def _roman(match: Match) -> str | None:
+    value = roman(match[1])
+    placed = match.string.endswith("第", 0, match.start()) or after(match, _NUMBERED_NEXT)
+    return zh_cardinal(str(value)) if value is not None and placed else None
+
+
+def _plain(match: Match) -> str:
+    text = match.group()
+    modern = len(text) == 4 and text[:2] in {"19", "20"} and text.isdigit() and after(match, _HANZI_NEXT)
+    if modern and not after(match, _MEASURE_NEXT) and not match.string.endswith("第", 0, match.start()):
+        return zh_digits(text)  # 2008奥运会, 2024款
+    if text == "2" and after(match, _COUNTED_NEXT) and not before(match, _ORDINAL):
+        return "两"
+    return _number(text)
+
+
+def _few(match: Match) -> str | None:
+    """2、3个: two or three of them."""
+    low, high = match[1], match[2]
+    if match.string.endswith("第", 0, match.start()):
+        return None
+    return ("两" if low == "2" else zh_cardinal(low)) + zh_cardinal(high) if int(high) == int(low) + 1 else None
+
+
+def _operator(match: Match) -> str | None:
+    """A sign between operands: x=3, a<b."""
+    return _SYMBOLS[match[1]] if before(match, _OPERAND) else None
+
+
+def _power(match: Match) -> str:
+    names = {"2": "的平方", "3": "的立方"}
+    said = names.get(match[1]) or f"的{zh_number(match[1])}次方"
+    unit = units.in_mandarin(match[2]) if match[2] else ""
+    return said + unit + (f"每{units.in_mandarin(match[3])}" if match[3] else "")
+
+
+@cache
+def _table() -> Table:
+    ornament = "|".join(f"{re.escape(mark)}{{3,}}+" for mark in "=*_#+~^|<>@&%$/\\`-")
+    half = r"([AaPp])\.?[Mm]\.?(?![A-Za-z])"
+    plate = "[京津沪渝冀豫云辽黑湘皖鲁新苏浙赣鄂桂甘晋蒙陕吉闽贵粤青藏川宁琼]"
+    mobile = r"86[- ]?1[3-9]\d[- ]?\d{4}[- ]?\d{4}(?!\d)"
+    money = (
+        rf"((?:US|HK|NT|AU?|CA?|S)?\$|[¥€£₩₹₽]|{_MONEY_CODE})\s?({_N})(?:{_TO}[¥$€£]?({_N}))?\s?"
+        rf"(?:({_SCALE})|(bn|[KkMBb])(?![A-Za-z]))?(?:{_MONEY_WORD})?"
+    )
+    per = rf"(?:/({_UNIT}|{_PER}))?"
+    figures = [
+        Rule("code", r"\d++(?:[-:./, +*=_~x][ ]?\d++){24,}+", _chain),
+        Rule("list", r"(?<![^\n])(\d{1,2})[.)）．](?!\d)\s*+(?=.)|(\d{1,2})\.(?=\s?[一-鿿])",
+             lambda m: zh_cardinal(m[1] or m[2]) + "、"),
+        # dates
+        Rule("date", r"([12]\d{3})[-/.](1[0-2]|0?[1-9])[-/.](3[01]|[12]\d|0?[1-9])(?!\d|[-/.]\d)(?:T(?=\d\d:))?",
+             _date),
+        Rule("date", r"(3[01]|[12]\d|0?[1-9])/(3[01]|[12]\d|0?[1-9])/((?:19|20)\d\d)(?![\d/])", _year_last),
+        Rule("date", r"((?:19|20)\d\d)[-/.](0[1-9]|1[0-2])(?![\d.]|[-/]\d|\s?[元%万亿倍米])", _year_month),
+        Rule("date", r"((?:19|20)\d\d)[-/](\d\d)(?=\s?(?:赛季|学年|财年|年度))",
+             lambda m: zh_digits(m[1] + m[2])),
+        Rule("date", rf"(\d{{4}})(?:\s?年)?(?:{_TO}|至|到)(\d{{4}})(?=\s?(?:年|学年|赛季|届|财年))", _years, bare=True),
+        Rule("date", rf"((?:19|20)\d\d){_TO}((?:19|20)\d\d)(?![\d.元万亿:-])", _years),
+        Rule("date", rf"(\d{{3}})(?=年?{_TO}\d{{3,4}}年)|(?<=年[-~～–—])(\d{{3}})(?=年)",
+             lambda m: zh_digits(m.group()), bare=True),
+        Rule("date", r"(1[0-2]|[1-9])/(3[01]|[12]\d|[1-9])(?![\d/]|\.\d)",
+             _month_and_day),
+        Rule("date", r"(\d{3,4}|0\d|[5-9][1-9])(?=\s?年(?!代|级|后|来|内|间|的历史|以|前))", _year, bare=True),
+        Rule("date", r"([12]\d{3})(?=年(?:前|后|来|间|以))", _year, bare=True),
+        Rule("date", r"0([1-9])(?=\s?[月日号])", lambda m: zh_cardinal(m[1]), bare=True),
+        Rule("date", r"(\d{1,2})[·•.](\d{1,2})(?=\s?(?:事件|事变|运动|大?地震|惨案|革命|恐怖|袭击))",
+             lambda m: zh_digits(m[1] + m[2], "幺")),
+        Rule("date", r"(\d{1,2})\.(\d{1,2})(?=小?长?假期?|黄金周|劳动节|国庆)",
+             lambda m: zh_cardinal(m[1]) + zh_cardinal(m[2])),
+        Rule("date", r"(\d{1,2})·(\d{1,2})(?!\d)", lambda m: zh_digits(m[1] + m[2])),
+        Rule("date", r"(00|05|50|60|70|75|80|85|90|95)(?=后(?!面|续|来|天|半|卫|台|期|备|果|代|\d))|(00)(?=年代)",
+             lambda m: zh_digits(m.group()), bare=True),
+        # the clock
+        Rule("time", rf"([01]?\d|2[0-4])[:：]([0-5]\d)(?:[:：]([0-5]\d))?(?!\d|[:：]\d)(?:\s?{half})?", _clock),
+        Rule("time", rf"(1[0-2]|[1-9])\s?{half}", lambda m: _hour(m[1], m[2], m)),
+        Rule("time", r"(\d{1,2})'\s?(\d{1,2})(?:\"|'')", lambda m: f"{zh_cardinal(m[1])}分{zh_cardinal(m[2])}秒"),
+        # telephone, identity and card numbers, rooms, roads
+        Rule("telephone", rf"{mobile}|1[3-9]\d[- ]?\d{{4}}[- ]?\d{{4}}(?!\d)", _phone, bare=True),
+        Rule("telephone", r"(?:0\d{2,3}|400|800)[- ]\d{3,4}[- ]?\d{4}(?!\d)|[48]00\d{7}(?!\d)", _phone, bare=True),
+        Rule("telephone", r"\d{3,4}-\d{7,8}(?![\d.])", _phone),
+        Rule("telephone", r"(1[12]\d|12\d{3}|100\d\d|95\d{3})(?!\d|[.,:]\d)", _service, bare=True),
+        Rule("identity number", r"(\d{17})([\dXx])(?![\dA-Za-z])", _identity, bare=True),
+        Rule("card number", r"\d{4}(?:[ -]\d{4}){2,4}(?:[ -]\d{1,4})?(?!\d)",
+             lambda m: zh_digits(m.group().replace("-", " "), "幺")),
+        Rule("code", r"\d++(?:-\d++){1,4}(?!\.\d)",
+             lambda m: zh_digits(m.group().replace("-", "杠"), "幺") if before(m, _CODE_BEFORE) else None),
+        Rule("code", r"(\d{3,}+)(?![.,]\d|%)", _code, bare=True),
+        Rule("code", rf"(\d{{3,5}})(?!\d)(?=\s?(?:{_PLACED}))|(\d{{3,4}})(?!\d)(?=路(?!程|途|口|费|线))",
+             lambda m: zh_digits(m.group(), "幺"), bare=True),
+        Rule("code", r"(?<=[机空歼轰运直音客龙麟玑])(\d{2,4})(?![\d.,]|\s?(?:万|亿|个|元|人|年|架|台|岁|%))",
+             lambda m: _serial(m[1]), bare=True),
+        Rule("code", r"520|1314|233++|666++|886?(?!\d)",
+             lambda m: zh_digits(m.group()) if before(m, _CHAT) and after(m, _CHAT_NEXT) else None, bare=True),
+        Rule("code", r"7-11(?=便利|店|门店|超市)", lambda m: "七十一"),
+        Rule("code", rf"({'|'.join(_KNOWN)})(?!\d|[.,]\d|\s?{_MEASURED}|户)", lambda m: _KNOWN[m[1]], bare=True),
+        Rule("code", r"(0\d++|\d{9,}+)(?![.,]\d)", _long, bare=True),
+        # money
+        Rule("money", rf"({_N})\s?({_SCALE})?\s?({_MONEY_CODE}|[$€£](?!\d))(?![A-Za-z])",
+             lambda m: _number(m[1]) + (m[2] or "") + _CURRENCY[m[3]], bare=True),
+        Rule("money", rf"({_N})(?=\s?(?:{_MONEY_WORD}))", lambda m: "两" if m[1] == "2" else _price(m[1]), bare=True),
+        # shares and measures
+        Rule("angle", r"(\d{1,3})°\s?(\d{1,2})'(?:(\d{1,2})(?:\"|''))?",
+             lambda m: f"{zh_cardinal(m[1])}度{_number(m[2])}分" + (f"{_number(m[3])}秒" if m[3] else "")),
+        Rule("percent", rf"({_N})([%‰]?)(?:{_TO}|至|到)(-?)({_N})([%‰])", _percents, bare=True),
+        Rule("percent", rf"({_N})\s?([%‰])", lambda m: ("百分之" if m[2] == "%" else "千分之") + _number(m[1])),
+        Rule("unit", rf"({_N})\s?({_UNIT})?{_TO}(-?{_N})\s?({_UNIT}){per}", _measure),
+        Rule("unit", rf"({_N})(\s?)()({_UNIT}){per}(?!网络|手机|信号|基站|时代)", _measure),
+        Rule("unit", rf"({_N})w(?![A-Za-z\d]|灯|的?功率|快充)",
+             lambda m: ("两" if m[1] == "2" else _number(m[1])) + "万"),
+        Rule("unit", rf"({_N})\"(?=\s?(?:屏|显示|笔记本|电视|平板|的))", lambda m: _number(m[1]) + "英寸"),
+        Rule("unit", r"(720|1080|1440|2160)(?=[pPi](?![A-Za-z]))", lambda m: zh_digits(m[1])),
+        Rule("unit", r"(\d++)([米元块角万千百秒])(\d)(?![\d.多几余来]|\s?[年月日号点分个元万千百十米块角毛厘人名台])",
+             lambda m: f"{'两' if m[1] == '2' else _number(m[1])}{m[2]}{zh_digits(m[3])}", bare=True),
+        Rule("unit", r"(\d++)([米秒])(\d\d)(?![\d.]|\s?[年月日个元万人])",
+             lambda m: f"{'两' if m[1] == '2' else _number(m[1])}{m[2]}{zh_digits(m[3])}", bare=True),
+        # addresses, versions, scores, ratios, ranges, fractions
+        Rule("address", r"((?:\d{1,3}\.){3}\d{1,3})(?::(\d{1,5}))?(?!\d|\.\d)",
+             lambda m: zh_digits(m[1].replace(".", "点"), "幺") + (f"冒号{zh_digits(m[2], '幺')}" if m[2] else "")),
+        Rule("version", r"\d{1,9}(?:\.\d{1,9}){2,9}(?!\d|\.\d)", lambda m: "点".join(map(_part, m.group().split(".")))),
+        Rule("ratio", rf"{_N}(?:\s?[:：∶]\s?{_N}){{1,7}}", _ratio),
+        Rule("range", rf"({_N}){_TO}({_N})(?!\d|[-~～–—]\d)", _range),
+        Rule("range", r"2(?=[到至]\d)", lambda m: "两" if _COUNTED_RANGE.match(m.string, m.end()) else None, bare=True),
+        Rule("range", rf"([1-9])、([1-9])(?=\s?(?:{_COUNTED}))", _few, bare=True),
+        Rule("unit", rf"({_N})/({_N})\s?mmHg", lambda m: f"{_number(m[1])}、{_number(m[2])}毫米汞柱"),
+        Rule("fraction", r"(?:(\d{1,4})\s)?(\d{1,9})/(\d{1,9})(?![\d/]|\.\d)", _fraction),
+        Rule("sum", rf"({_N})\s?[xX×*]\s?(?={_N})", lambda m: _number(m[1]) + "乘"),
+        Rule("number", _N, _plain, bare=True),
+    ]  # fmt: skip
+    signs = [
+        Rule("ornament", rf"{ornament}|\*\*", lambda m: m.group()),
+        Rule("telephone", r"\(0\d{2,3}\)\s?\d{3,4}[- ]?\d{4}(?!\d)", _phone),
+        Rule("list", r"(?<![^\n])[(（](\d{1,2})[)）]\s*+(?=.)", lambda m: zh_cardinal(m[1]) + "、"),
+        Rule("telephone", rf"\+{mobile}|\+\d{{1,3}}(?:[- ]\d{{2,4}}){{2,4}}(?!\d)", _phone),
+        Rule("money", money, _money),
+        Rule("number", r"\.(?<![A-Za-z\d]\.)(\d++)", lambda m: "零点" + zh_digits(m[1])),
+        Rule("minus", r"-(?=\d)(?<![\dA-Za-z)）年月日点时分秒号%°]-)", _negative),
+        Rule("range", r"(?:[-~～–]|—{1,2})\s?(?=[\d¥$-])", lambda m: "到" if before(m, _RANGED) else None),
+        Rule("power", rf"\^(-?\d{{1,3}})(?:\s?({_UNIT})(?:/({_UNIT}))?)?", _power),
+        Rule("sign", rf"\+(?={_N}\s?[%‰])(?<![A-Za-z\d)%]\+)", lambda m: "正"),
+        Rule("sign", r"==(?=\s?[A-Za-z\d])", lambda m: "等于"),
+        Rule("sign", r"([=<>×÷≈≠≤≥±*+])\s?(?=[-A-Za-z\d(（])", _operator),
+        Rule("sign", rf"\+(?=\s?[{HANZI}])(?<=[\dwkW万千百亿]\+)", lambda m: "多"),
+        Rule("sign", r"\+(?=\d)|(?<=[A-Za-z\d百千万亿])\+", lambda m: "加"),
+        Rule("sign", r"[×÷±≈≠≤≥‰∶√∞¥€£$%=°¢μΩ₩₹₽]|→(?=.)", lambda m: _SYMBOLS[m.group()]),
+        Rule("sign", r"(?<=[A-Za-z] )&\s?(?=[A-Za-z])|(?<=[A-Za-z])&\s?(?=[A-Za-z])", lambda m: "and "),
+        Rule("sign", r"&", lambda m: "和"),
+        Rule("sign", r"@(?=[A-Za-z一-鿿])", lambda m: " at "),
+        Rule("sign", r"-(?<![A-Za-z][A-Za-z]-)(?<=[A-Z]-)(?![A-Za-z\d-])", lambda m: "减"),
+        Rule("joint", r"[-_](?=[A-Za-z\d])(?<=[A-Za-z\d][-_])", lambda m: " "),
+        Rule("per", rf"/(?=(?:{_PER}))(?<=[元块米克斤升吨次万千百\d]/)|/(?=\d)(?<=[元块]/)", lambda m: "每"),
+        Rule("per", rf"/(?=\d++(?:{_PER}))", lambda m: "每" if before(m, _PRICED) else None),
+        Rule("per", rf"/({_UNIT})(?<![^元块米克斤升吨次]/)", lambda m: "每" + units.in_mandarin(m[1])),
+        Rule("slash", r"/\s?(?=\S)", lambda m: "、"),
+        Rule("file name", r"\.(?=[a-z\d])(?<=[A-Za-z\d]\.)", lambda m: "点"),
+    ]  # fmt: skip
+    letters = [
+        Rule("serial", r"([A-Z])2([A-Z])(?![A-Za-z\d])", lambda m: f"{m[1]} two {m[2]}"),
+        Rule("version", r"[vV](?:er)?\.?\s?(\d{1,9}(?:\.\d{1,9}){0,9})(?![A-Za-z\d])",
+             lambda m: "V" + "点".join(map(_part, m[1].split(".")))),
+        Rule("money", money, _money),
+        Rule("abbreviation", r"[Nn][Oo]\.\s?(?=\d)", lambda m: "number "),
+        Rule("abbreviation", r"vs(?![A-Za-z])", lambda m: " versus "),
+        Rule("abbreviation", r"Ctrl(?![A-Za-z])", lambda m: "control"),
+        Rule("sharp", r"([CFJ])#", lambda m: m[1] + " sharp"),
+        Rule("sign", r"([Cc])\+\+", lambda m: "C加加"),
+        Rule("code", rf"(?<={plate})([A-Z])[·• -]?([A-Z\d]{{5,6}})(?![A-Za-z\d])",
+             lambda m: m[1] + " " + zh_digits(m[2], "幺")),
+        Rule("code", r"([A-Z]{1,2})-?(\d{2,4})(?=\s?(?:次|航班|列车|高铁|动车|客机))",
+             lambda m: m[1] + zh_digits(m[2], "幺")),
+        Rule("serial", r"([A-Za-z]++)-(\d++(?:-\d++){1,5})(?!\.\d)",
+             lambda m: f"{m[1]} {zh_digits(m[2].replace('-', ' '))}"),
+        Rule("serial", r"([A-Za-z]++)[- ](\d{3,4})(?![\d.,%]|[-:/]\d)", _model),
+        Rule("serial", r"([A-Za-z]++)[-_]?(\d++)(?!\.\d)", lambda m: m[1] + _serial(m[2])),
+        Rule("roman numeral", r"([IVX]{1,6})(?![A-Za-z])", _roman),
+    ]  # fmt: skip
+    words = r"[A-Za-z]++(?=[-_ ·]?\d|\$\d|\.\s?\d|[+#])|[IVX]++(?![A-Za-z])|vs(?![A-Za-z])|Ctrl(?![A-Za-z])"
+    return Table(
+        (rf"\d(?=\d*+(?:[{HANZI}。，、；！？”）]|$))", [rule for rule in figures if rule.bare]),
+        (r"\d", figures),
+        (rf"(?<![A-Za-z\d])(?:{words})", letters),
+        (r"[(（.\-~～–—+^=<>×÷≈≠≤≥±*°¥€£$%‰√∞&@/_#|₩₹₽¢∶→μΩ`\\]", signs),
+    )

@@ -1,7 +1,7 @@
 """Written text to text that is all letters, hanzi and punctuation: widths, symbols, numbers, dates, money, units.
 
 `normalise` keeps everything that can be said and hands back what cannot (emoji, other scripts). Numbers are said in the
-language around them. Text of hanzi and plain punctuation alone is returned as it is. Pure; every rule is one pass.
+language around them. Text of hanzi and plain punctuation alone is returned as it is. Pure; linear in the text.
 """
 
 from __future__ import annotations
@@ -9,42 +9,85 @@ from __future__ import annotations
 import re
 import unicodedata
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Final
 
 from inference.frontend import addresses, english_numbers, mandarin_numbers
+from inference.frontend.hanzi import simplified
+from inference.frontend.numerals import en_digits, zh_digits
+from inference.frontend.rules import note
 from inference.frontend.segment import HANZI
-from inference.frontend.words import Language
+from inference.frontend.words import Change, Language
 
-_PLAIN: Final = re.compile(rf"[{HANZI}，。！？；：、“”‘’（）《》…—\n ]*")
 _PUNCTUATION: Final = "，。！？；：、“”‘’（）《》〈〉「」『』【】〔〕…—–―·～"
-_SILENT: Final = re.compile(
-    "[\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufe00-\ufe0f\ufeff\u00ad\u0000-\u0008\u000e-\u001f\u007f]+"
+_PLAIN: Final = re.compile(rf"[{HANZI}，。！？；：、“”‘’（）《》…—\n ]*")
+_HANZI: Final = re.compile(f"[{HANZI}]")
+_CHINESE: Final = re.compile(f"[{HANZI}，。、；：！？]")
+_LATIN: Final = re.compile("[A-Za-z\uff21-\uff3a\uff41-\uff5a]")
+_FIGURES: Final = re.compile(
+    rf"[^A-Za-z\s.,，。！？；：、“”‘’（）《》…—!?'\"{HANZI}]|\.(?=[A-Za-z\d])"
+    r"|(?<![A-Za-z])(?:[IVXLCDM]{2,}|(?<=[a-z] )[IVX])(?![A-Za-z'])|(?<![A-Za-z])vs(?![A-Za-z])"
 )
-_STRANGE: Final = re.compile(rf"[^\x00-\x7f{HANZI}{_PUNCTUATION}]")
-_HAS_HANZI: Final = re.compile(f"[{HANZI}]")
-_HAS_LATIN: Final = re.compile("[A-Za-z]")
-_NEEDS_RULES: Final = re.compile(r"[^A-Za-z\s,，。！？；：、“”‘’（）《》…—!?'" + HANZI + "]")
-_CLAUSE: Final = re.compile(r"[^。！？!?\n]*[。！？!?\n]*")
-_ENGLISH_STRETCH: Final = re.compile(rf"[^{HANZI}，；：、（）]+")
-_ENGLISH_WORDS: Final = re.compile(r"(?<![A-Za-z])[a-z]{2,}(?![A-Za-z])")
+"""Something that a table of rules may want to say."""
 
-_NOT_LATIN: Final = "".join(chr(c) for c in range(128) if not chr(c).isalpha()) + _PUNCTUATION + "¥£€°±×÷≈≠≤≥‰"
+_STRANGE: Final = re.compile(rf"(?<=[A-Za-z])([\u0300-\u036f]{{1,4}})|[^\n -~{HANZI}{_PUNCTUATION}]+")
+_FULL_WIDTH: Final = re.compile("[\uff01-\uff5e\u3000]+")
+
+# Between hanzi and Chinese punctuation: a stretch that may be English.
+_BORDERS: Final = rf"{HANZI}，。！？；：、（）“”《》「」『』【】\n"
+_STRETCH: Final = re.compile(rf"(?<![^{_BORDERS}])[^{_BORDERS}A-Za-z]*+[A-Za-z][^{_BORDERS}]*+")
+_WORD: Final = re.compile(r"(?<![A-Za-z\d.@/_-])[A-Za-z]+(?:'[a-z]+)?(?![A-Za-z@/_-]|\.[A-Za-z])")
+_PLAIN_WORD: Final = re.compile(r"(?<![A-Za-z\d.@/_-])[a-z]{2,}(?![A-Za-z@/_-]|\.[A-Za-z])")
+_FUNCTION_WORDS: Final = frozenset(
+    "the an of to in on at for with from by and or is are was were be been am has have had do does did i'm i'll i've "
+    "you he she it we they my your his her our their its this that these those there me him us them not don't will "
+    "would "
+    "can could should must if but as so what when where who how than then about after before it's let's".split()
+)
+_ENOUGH: Final = 400
+"""Characters of a stretch looked at to tell its language."""
+
 _SAID: Final = {
-    "℃": "°C", "℉": "°F", "㎏": "kg", "㎜": "mm", "㎝": "cm", "㎞": "km", "㎡": "m2", "㏄": "ml", "№": "No.", "￥": "¥",
-    "￡": "£", "µ": "μ", "−": "-", "‐": "-", "‑": "-", "‒": "-", "⁄": "/", "∕": "/", "〜": "～", "∼": "～", "•": "、",
-    "・": "·", "‧": "·", "︰": "：", "﹐": "，", "､": "、", "｡": "。", "⋯": "…", "‥": "…", "©": "", "®": "", "™": "",
-    "½": "1/2", "¼": "1/4", "¾": "3/4", "⅓": "1/3", "⅔": "2/3",
+    "℃": "°C", "℉": "°F", "㎏": "kg", "㎜": "mm", "㎝": "cm", "㎞": "km", "㎡": "m^2", "㎥": "m^3", "㏄": "ml",
+    "№": "No.", "￥": "¥", "￡": "£", "￠": "¢", "−": "-", "‐": "-", "‑": "-", "‒": "-", "⁄": "/", "∕": "/", "〜": "～",
+    "∼": "～", "•": "、", "・": "·", "‧": "·", "︰": "：", "﹐": "，", "､": "、", "｡": "。", "．": ".", "⋯": "…",
+    "‥": "…",
+    "½": " 1/2", "¼": " 1/4", "¾": " 3/4", "⅓": " 1/3", "⅔": " 2/3", "″": '"', "′": "'", "＇": "'", "\u2028": "\n",
+    "\u2029": "\n", "\x85": "\n", "\x0b": "\n", "\x0c": "\n", "\t": " ", "\r": " ", "∗": "*", "⋅": "·",
+    "µ": "μ", "\u2126": "Ω", "∙": "·",
+    "＂": '"', "„": "“",
+    "‟": "“", "‛": "‘", "«": "《", "»": "》", "‹": "〈", "›": "〉", "﹏": "…",
 }  # fmt: skip
 _GREEK: Final = dict(
     zip(
-        "αβγδεζηθικλμνξοπρστυφχψω",
+        "αβγδεζηθικλμνξοπρστυφχψως",
         "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi omicron pi rho sigma tau upsilon phi "
-        "chi psi omega".split(),
+        "chi psi omega sigma".split(),
         strict=True,
     )
 )
-_KEPT: Final = frozenset("¥£€°±×÷≈≠≤≥‰")
+_KEPT: Final = "¥£€¢₩₹₽°±×÷≈≠≤≥‰√∞→∶μΩ"
+_NO_TEXT: Final = re.compile("[!-~]{1000,}+")
+"""So much without a blank is no text in any notation: it is spelled, and costs no rule anything."""
+_SIGNS: Final = re.compile(r"""[^A-Za-z\d.,:;!?'"()\[\]{}~-]""")
+_LETTERS: Final = {code: chr(code) for code in range(0x80) if chr(code).isalpha()}
+_SPELLED: Final[dict[Language, dict[int, str]]] = {
+    "zh": dict.fromkeys(range(0x21, 0x7F), " ") | _LETTERS | {ord(digit): zh_digits(digit) for digit in "0123456789"},
+    "en": dict.fromkeys(range(0x21, 0x7F), " ")
+    | _LETTERS
+    | {ord(digit): f" {en_digits(digit)} " for digit in "0123456789"},
+}
+_KNOWN: Final[dict[str, str | None]] = {
+    **dict.fromkeys("©®™℠"),
+    **{form: f" {name} " for letter, name in _GREEK.items() for form in (letter, letter.upper())},
+    **{char: str(value) for row in ("ⅠⅡⅢⅣⅤⅥⅦⅧⅨⅩⅪⅫ", "ⅰⅱⅲⅳⅴⅵⅶⅷⅸⅹⅺⅻ") for value, char in enumerate(row, 1)},
+    **{char: f"^{value}" for value, char in enumerate("⁰¹²³⁴⁵⁶⁷⁸⁹")},
+    **{char: char for char in _KEPT},
+    **_SAID,
+}
+"""What single characters are read as, before the rules; None for what is not said."""
+_UNHEARD: Final = frozenset("Cf Cc Me".split())
+"""Categories of characters that only steer others: format, control, enclosing marks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +96,8 @@ class Normalised:
 
     text: str
     unspoken: tuple[str, ...]
+    changes: tuple[Change, ...] = ()
+    """What each rule made of a piece of the text: the first 1,000, by kind of rule and then in the text's order."""
 
 
 def normalise(text: str) -> Normalised:
@@ -60,65 +105,123 @@ def normalise(text: str) -> Normalised:
     if _PLAIN.fullmatch(text):
         return Normalised(text, ())
     unspoken: list[str] = []
-    text = _SILENT.sub("", text)
+    changes: list[Change] = []
+    # asked of the text as written, for Greek letters become Latin words
+    lang: Language = "zh" if _CHINESE.search(text) or not _LATIN.search(text) else "en"
+    text = _tidy(_known_characters(text, unspoken, changes), changes)
+    if "." in text or _FIGURES.search(text):
+        text = _say(text, lang, unspoken, changes)
+    return Normalised(_SPACES.sub(" ", text).strip(), tuple(unspoken), tuple(changes))
+
+
+def _known_characters(text: str, unspoken: list[str], changes: list[Change]) -> str:
+    """The text without what nobody can say; widths and variants of characters as the common ones."""
+    if text.isascii() and text.isprintable():
+        return text
 
     def replace(match: re.Match[str]) -> str:
-        said = _one_character(match.group())
-        if said is None:
-            unspoken.append(match.group())
-            return " "
-        return said
+        run = match.group()
+        if match.lastindex:  # accents of the letter before
+            return ""
+        if _FULL_WIDTH.fullmatch(run):
+            rule, after = "width", unicodedata.normalize("NFKC", run)
+        else:
+            rule, known = "character", [_one_character(char) for char in run]
+            if None in known:
+                lost = [char for char, said in zip(run, known, strict=True) if said is None]
+                unspoken.extend(lost)
+                rule = "emoji" if unicodedata.category(lost[0]) == "So" else "unspoken"
+            after = "".join(" " if said is None else said for said in known)
+        if not run.isspace():
+            note(changes, rule, run, after.strip())
+        return after
 
-    text = _STRANGE.sub(replace, text)
-    text = _tidy(text)
-    if _NEEDS_RULES.search(text):
-        mainly: Language = "zh" if _HAS_HANZI.search(text) or not _HAS_LATIN.search(text) else "en"
-        text = addresses.say(text, mainly)
-        text = english_numbers.join_abbreviations(text)
-        text = _CLAUSE.sub(lambda match: _say_clause(match.group(), mainly), text)
-    return Normalised(re.sub(r"[^\S\n]+", " ", text).strip(), tuple(unspoken))
+    if "○" in text:  # 二○二四年: a nought, elsewhere a shape
+        text = _CIRCLE.sub(partial(_noted, "character", "〇", changes), text)
+    return _STRANGE.sub(replace, text)
 
 
 @lru_cache(maxsize=1 << 12)
 def _one_character(char: str) -> str | None:
     """What an unusual character becomes; None when nobody can say it."""
-    if char in _SAID:
-        return _SAID[char]
-    if char in _KEPT:
-        return char
-    if "\ud800" <= char <= "\udfff":
+    if char in _KNOWN:
+        return _KNOWN[char]
+    category = unicodedata.category(char)
+    if category in _UNHEARD or "\ufe00" <= char <= "\ufe0f" or "\U000e0100" <= char <= "\U000e01ef":
+        return ""
+    if category == "Zs":
+        return " "
+    if not unicodedata.decomposition(char):
         return None
-    if char.lower() in _GREEK:
-        return f" {_GREEK[char.lower()]} "
     plain = unicodedata.normalize("NFKD", char)
     letters = "".join(c for c in plain if not unicodedata.combining(c))
-    if all(c.isascii() or c in _PUNCTUATION or c in _KEPT or _HAS_HANZI.match(c) for c in letters):
-        # a circled or Roman number stands apart from its neighbours, a width or an accent does not
-        return f" {letters} " if len(letters) > 1 else letters
-    return None
+    if not letters or not all(c.isascii() or c in _PUNCTUATION or c in _KEPT or _HANZI.match(c) for c in letters):
+        return None
+    # a circled number stands apart from its neighbours, a width or an accent does not
+    return f" {letters} " if category in {"No", "So"} and not "₀" <= char <= "₉" else letters
 
 
-def _tidy(text: str) -> str:
-    text = re.sub(r"(?<=[A-Za-z])’(?=[A-Za-z])", "'", text)
-    text = re.sub(r"(?<![A-Za-z])[Ww]i-[Ff]i(?![A-Za-z])", "WiFi", text)
-    text = re.sub(r"\.{3,}|。{3,}|…+", "…", text)
-    return re.sub(r"(?<!-)-{2,3}(?!-)", "—", text)
+_SPACES: Final = re.compile(r"[^\S\n]{2,}|[^\S\n ]")
+_CIRCLE: Final = re.compile("(?<=[零一二三四五六七八九〇○])○")
+_TIDY: Final = (
+    # what to look for first, which is cheap; the rule's name; what it finds; what that becomes
+    (("’", "‘"), "apostrophe", re.compile(r"(?<=[A-Za-z])’(?=[A-Za-z])|(?<=s)’(?= )|[‘’](?=\d0s)"), "'"),
+    (("-Fi", "-fi"), "word", re.compile(r"(?<![A-Za-z])[Ww]i-[Ff]i(?![A-Za-z])"), "WiFi"),
+    (("n' ", "n’ ", "N' "), "word", re.compile(r"(?<= )['‘’][nN]['’](?= )"), "and"),
+    (("..", "。。", "……", ". ."), "ellipsis", re.compile(r"\.{3,}|。{3,}|…{2,}|(?:\. ){3,}"), "…"),
+    (("--",), "dash", re.compile(r"(?<!-)-{2,3}(?!-)"), "—"),
+    (("\n",), "line", re.compile(r"(?<=[a-z,;]) ?\n(?=[a-z])"), " "),
+    (("- ", "* ", "+ ", "、", "· "), "bullet", re.compile(r"(?m)^[ ]{0,8}(?:[-*+·] |、) *"), ""),
+)  # fmt: skip
+"""Spellings of the same thing, and marks of layout."""
 
 
-def _say_clause(clause: str, mainly: Language) -> str:
-    if not _NEEDS_RULES.search(clause):
-        return clause
-    if not _HAS_HANZI.search(clause):
-        english = mainly == "en" or len(_ENGLISH_WORDS.findall(clause)) > 1
-        return english_numbers.say(clause) if english else mandarin_numbers.say(clause)
-    # an English phrase of some words inside Chinese text says its own numbers; 买 iPhone 15 does not
+def _tidy(text: str, changes: list[Change]) -> str:
+    for hints, rule, pattern, after in _TIDY:
+        if any(hint in text for hint in hints):
+            text = pattern.sub(partial(_noted, rule, after, changes), text)
+    return text
+
+
+def _noted(rule: str, after: str, changes: list[Change], match: re.Match[str]) -> str:
+    note(changes, rule, match.group(), after)
+    return after
+
+
+def _say(text: str, lang: Language, unspoken: list[str], changes: list[Change]) -> str:
+    text = _NO_TEXT.sub(lambda match: _spelled(match.group(), lang, unspoken), text)
+    text = addresses.say(text, lang, changes)
+    text = english_numbers.join_abbreviations(text, changes)
+    if not _FIGURES.search(text):
+        return text
+    if lang == "en":
+        return english_numbers.say(text, changes)
+    seen = simplified(text)
+    mixed = len(_PLAIN_WORD.findall(text)) > len(_HANZI.findall(text)) > 0
     said: list[str] = []
     at = 0
-    for match in _ENGLISH_STRETCH.finditer(clause):
-        stretch = match.group()
-        if len(_ENGLISH_WORDS.findall(stretch)) >= 3 and _NEEDS_RULES.search(stretch):
-            begin = match.start() + len(stretch) - len(stretch.lstrip(_NOT_LATIN))
-            end = match.start() + len(stretch.rstrip(_NOT_LATIN))
-            said += [mandarin_numbers.say(clause[at:begin]), english_numbers.say(clause[begin:end])]
-            at = end
-    return "".join(said) + mandarin_numbers.say(clause[at:])
+    for match in _STRETCH.finditer(text):
+        if _FIGURES.search(match.group()) and _is_english(match.group()[:_ENOUGH], mixed=mixed):
+            said.append(mandarin_numbers.say(text, changes, seen, at, match.start()))
+            said.append(english_numbers.say(text, changes, seen, match.start(), match.end()))
+            at = match.end()
+    said.append(mandarin_numbers.say(text, changes, seen, at))
+    return "".join(said)
+
+
+def _spelled(run: str, lang: Language, unspoken: list[str]) -> str:
+    if run.isalpha():
+        return run
+    unspoken += _SIGNS.findall(run)
+    return run.translate(_SPELLED[lang])
+
+
+def _is_english(stretch: str, *, mixed: bool) -> bool:
+    """An English phrase inside Chinese says its own numbers; 买 iPhone 15 Pro does not.
+
+    `mixed`: the text has more English words than hanzi.
+    """
+    words, plain = _WORD.findall(stretch), _PLAIN_WORD.findall(stretch)
+    if len(plain) > 3 or (plain and (mixed or words[0] == "I")):
+        return True
+    return len(words) > 1 and any(word.lower() in _FUNCTION_WORDS for word in words)

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Final
 
 _ZH_DIGITS: Final = "零一二三四五六七八九"
+_ZH_PLAIN: Final = str.maketrans("0123456789", _ZH_DIGITS)
+_ZH_CODE: Final = _ZH_PLAIN | {ord("1"): "幺"}
 _ZH_PLACES: Final = ("", "十", "百", "千")
 _ZH_GROUPS: Final = ("", "万", "亿", "万亿")
 _LONGEST: Final = 15
 """Digits of the longest number read as a quantity; a longer one is a code and is read digit by digit."""
 
 _EN_DIGITS: Final = tuple("zero one two three four five six seven eight nine".split())
+_EN_SPACED: Final = {ord("0") + value: f" {name}" for value, name in enumerate(_EN_DIGITS)}
 _EN_TEENS: Final = tuple("ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen".split())
 _EN_TENS: Final = ("", "", *"twenty thirty forty fifty sixty seventy eighty ninety".split())
 _EN_GROUPS: Final = ("", "thousand", "million", "billion", "trillion")
@@ -19,17 +23,26 @@ _EN_ORDINALS: Final = {
     "twelve": "twelfth",
 }  # fmt: skip
 
+_ROMAN: Final = (
+    ("M", 1000), ("CM", 900), ("D", 500), ("CD", 400), ("C", 100), ("XC", 90), ("L", 50), ("XL", 40), ("X", 10),
+    ("IX", 9), ("V", 5), ("IV", 4), ("I", 1),
+)  # fmt: skip
+
 
 def zh_digits(digits: str, one: str = "一") -> str:
     """Digit by digit: `2008` → 二零零八. Telephone numbers say 幺 for `one`."""
-    return "".join(one if digit == "1" else _ZH_DIGITS[int(digit)] for digit in digits)
+    return digits.translate(_ZH_CODE if one == "幺" else _ZH_PLAIN)
 
 
 def zh_cardinal(digits: str) -> str:
     """A quantity: `10500` → 一万零五百, `20000` → 两万. Leading zeros make it a code: `007` → 零零七."""
     if len(digits) > _LONGEST or (len(digits) > 1 and digits[0] == "0"):
         return zh_digits(digits)
-    value = int(digits)
+    return _zh_quantity(int(digits))
+
+
+@lru_cache(maxsize=1 << 12)
+def _zh_quantity(value: int) -> str:
     if value == 0:
         return "零"
     groups: list[int] = []
@@ -55,6 +68,16 @@ def zh_number(text: str) -> str:
     return sign + said + ("点" + zh_digits(fraction) if fraction else "")
 
 
+def roman(letters: str) -> int | None:
+    """The value of a Roman number written as it should be, else None: `XIV` → 14, `IIX` → None."""
+    value, rest = 0, letters
+    for figure, worth in _ROMAN:
+        times = 0
+        while rest.startswith(figure) and times < (1 if len(figure) == 2 or worth in {5, 50, 500} else 3):
+            value, rest, times = value + worth, rest[len(figure) :], times + 1
+    return value if letters and not rest else None
+
+
 def _zh_group(group: int, unit: str, *, leading: bool) -> str:
     if group == 2 and unit:
         return "两" + unit
@@ -76,14 +99,18 @@ def _zh_group(group: int, unit: str, *, leading: bool) -> str:
 
 def en_digits(digits: str) -> str:
     """Digit by digit: `911` → nine one one."""
-    return " ".join(_EN_DIGITS[int(digit)] for digit in digits)
+    return digits.translate(_EN_SPACED).strip()
 
 
 def en_cardinal(digits: str) -> str:
     """A quantity: `1234` → one thousand two hundred thirty four. Leading zeros make it a code."""
     if len(digits) > _LONGEST or (len(digits) > 1 and digits[0] == "0"):
         return en_digits(digits)
-    value = int(digits)
+    return _en_quantity(int(digits))
+
+
+@lru_cache(maxsize=1 << 12)
+def _en_quantity(value: int) -> str:
     if value == 0:
         return "zero"
     said: list[str] = []

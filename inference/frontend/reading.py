@@ -1,25 +1,35 @@
 """The door of the front end: text to sentences of words and phones.
 
-`read` is pure and linear in the text. It calls, in order: `normalise`, `segment`, `mandarin` or `english` for the
-words, `phrasing` for the breaks between them, `sandhi` over each phrase and `weak` over each breath, `assemble` for the
-phones. The first call loads the dictionaries (`warm` does it ahead of time).
+`read` is pure and linear in the text. It calls, in order: `given` for the user's own readings, `normalise`, `segment`,
+`mandarin` or `english` for the words, `phrasing` for the breaks between them, `sandhi` over each phrase and `weak` over
+each breath, `assemble` for the phones. The first call loads the dictionaries (`warm` does it ahead of time).
 """
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterator
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Final
 
-from inference.frontend import english, mandarin, phrasing, sandhi, weak
+from inference.frontend import english, given, mandarin, phrasing, sandhi, weak
 from inference.frontend.assemble import assemble, phones_of
+from inference.frontend.given import Marked, OverrideError, Words
+from inference.frontend.lexicon import GIVEN_RULES, Lexicon, LexiconError, read_lexicon
+from inference.frontend.mandarin import Spelling
 from inference.frontend.normalise import normalise
 from inference.frontend.phones import Break, Phone
 from inference.frontend.phrasing import Draft
 from inference.frontend.segment import Passage, Run, passages
-from inference.frontend.words import Word, english_word, mandarin_word
+from inference.frontend.words import Change, Word, english_word, mandarin_word
 
 __all__ = [
+    "Change",
+    "Lexicon",
+    "LexiconError",
     "NothingToSay",
+    "OverrideError",
     "Reading",
     "Sentence",
     "Word",
@@ -28,8 +38,16 @@ __all__ = [
     "mandarin_word",
     "phones_of",
     "read",
+    "read_lexicon",
     "warm",
 ]
+
+
+SOUNDED_OUT: Final = 4000
+"""Letters of the unknown English words in one text that are sounded out with care, a tenth of a millisecond each. What
+has more, some 500 words, is no text that anybody reads, and must not keep a server busy for minutes."""
+
+_FOREIGN: Final[sandhi.Said] = ("", ())
 
 
 class NothingToSay(ValueError):
@@ -54,21 +72,45 @@ class Reading:
     sentences: tuple[Sentence, ...]
     unspoken: tuple[str, ...]
     """Characters nobody knows how to say, each as often as it was met."""
+    changes: tuple[Change, ...] = ()
+    """What the user's own words and then the normaliser's rules made of the text."""
 
 
-def read(text: str) -> Reading:
-    """Read a text of Mandarin, English or both. Raises NothingToSay when none of it can be spoken."""
-    clean = normalise(text)
-    unspoken = [*clean.unspoken]
-    sentences: list[Sentence] = []
-    for passage in passages(clean.text):
-        unspoken += passage.unspoken
-        drafts = _drafts(passage, unspoken)
-        for text_part, part in phrasing.fit(passage.text, drafts):
-            sentences.append(_sentence(text_part, part))
+def read(text: str, lexicon: Lexicon | None = None) -> Reading:
+    """Read a text of Mandarin, English or both, with the user's readings: those in it (`<行|hang2>`) and the lexicon's.
+
+    NothingToSay if none of it can be spoken, OverrideError if what is written as a reading in the text is none.
+    """
+    with _without_collector():
+        marked = given.mark(text, lexicon)
+        clean = normalise(marked.text)
+        unspoken = [*clean.unspoken]
+        sentences: list[Sentence] = []
+        reader = _Reader(lexicon, marked)
+        shown = iter(marked.given)
+        for passage in passages(clean.text):
+            unspoken += passage.unspoken
+            drafts = reader.drafts(passage, unspoken)
+            for text_part, part in phrasing.fit(marked.restore(passage.text, shown), drafts):
+                sentences.append(_sentence(text_part, part))
     if not sentences:
         raise NothingToSay("the text has nothing that can be spoken")
-    return Reading(clean.text, tuple(sentences), tuple(unspoken))
+    normalized = marked.restore(clean.text, iter(marked.given))
+    return Reading(normalized, tuple(sentences), tuple(unspoken), marked.all_changes(clean.changes))
+
+
+@contextmanager
+def _without_collector() -> Iterator[None]:
+    """Keep Python from searching for cycles: a reading has none, but the search through it as it grows, and through the
+    dictionaries, is half of the time that a long text takes.
+    """
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collects:
+            gc.enable()
 
 
 def warm() -> None:
@@ -76,28 +118,62 @@ def warm() -> None:
     read("你好 hello Xyzzyq 一点儿 3.5%")
 
 
-def _drafts(passage: Passage, unspoken: list[str]) -> list[Draft]:
-    drafts: list[Draft] = []
-    shouted = _is_shouted(passage.runs)
-    for number, run in enumerate(passage.runs):
-        if run.lang == "zh":
-            said, silent = mandarin.words_of(run.text)
-            unspoken += silent
-            drafts += (Draft(text, "zh", readings) for text, readings in said)
-            if not said and not run.pause:
-                continue
-        else:
-            after = passage.runs[number + 1] if number + 1 < len(passage.runs) and not run.pause else None
-            drafts.append(Draft(run.text, "en", _english(run, after, shouted=shouted)))
-        if run.pause and drafts and not drafts[-1].pause:
-            drafts[-1].pause = run.pause
-    return drafts
+class _Reader:
+    """Reads the passages of one text, in order: the user's readings are met in the order of the text."""
 
+    def __init__(self, lexicon: Lexicon | None, marked: Marked) -> None:
+        self._lexicon = lexicon if lexicon and lexicon.exchanges else None
+        self._stand_ins = marked.stand_ins
+        self._given = iter(marked.given)
+        self._unknown: set[str] = set()
+        self._letters_left = SOUNDED_OUT
 
-def _english(run: Run, after: Run | None, *, shouted: bool) -> tuple[str, ...]:
-    if run.text == "A" and after and after.lang == "en" and after.text[0].islower() and len(after.text) > 1:
-        return ("AH0",)  # the article, not the letter
-    return english.phones_for(run.text, shouted=shouted)
+    def drafts(self, passage: Passage, unspoken: list[str]) -> list[Draft]:
+        """The words of a passage; adds to `unspoken`."""
+        drafts: list[Draft] = []
+        runs = passage.runs
+        shouted: bool | None = None
+        before: list[str] = []  # the English words of this clause so far
+        for number, run in enumerate(runs):
+            if run.lang == "zh":
+                said, silent = self._mandarin(run.text)
+                unspoken += silent
+                drafts += [Draft(text, "zh", readings, len(readings), rule) for text, readings, rule in said]
+                before = []
+                if not said and not run.pause:
+                    continue
+            else:
+                if shouted is None:
+                    shouted = _is_shouted(runs)
+                after = runs[number + 1] if number + 1 < len(runs) and not run.pause else None
+                text_after = after.text if after and after.lang == "en" else ""
+                text, phones, rule = self._english(run.text, before, text_after, shouted=shouted)
+                drafts.append(Draft(text, "en", phones, english.syllables(phones), rule))
+                before.append(text)
+            if run.pause:
+                before = []
+                if drafts and not drafts[-1].pause:
+                    drafts[-1].pause = run.pause
+        return drafts
+
+    def _mandarin(self, run: str) -> Words:
+        return given.mandarin_words(run, self._given, self._words_of) if self._stand_ins else self._words_of(run)
+
+    def _words_of(self, run: str) -> Words:
+        words, silent = mandarin.words_of(run)
+        return (given.exchanged(words, self._lexicon) if self._lexicon else words), silent
+
+    def _english(self, word: str, before: list[str], after: str, *, shouted: bool) -> Spelling:
+        if self._stand_ins and self._stand_ins.match(word):
+            return given.english_word(word, next(self._given))
+        sound_out = len(word) <= self._letters_left
+        phones, rule = english.read_word(
+            word, shouted=shouted, before=" ".join(before[-3:]), after=after, sound_out=sound_out
+        )
+        if rule == "letter-to-sound" and sound_out and word not in self._unknown:
+            self._unknown.add(word)
+            self._letters_left -= len(word)
+        return Spelling(word, phones, rule)
 
 
 def _is_shouted(runs: tuple[Run, ...]) -> bool:
@@ -109,19 +185,19 @@ def _is_shouted(runs: tuple[Run, ...]) -> bool:
 def _sentence(text: str, drafts: list[Draft]) -> Sentence:
     phrasing.set_breaks(drafts)
     words: list[Word] = []
-    for phrase in _phrases(drafts):
-        said = [(draft.text, draft.readings) if draft.lang == "zh" else ("", ()) for draft in phrase]
-        for draft, spoken in zip(phrase, sandhi.spoken(said, mandarin.is_word), strict=True):
-            words.append(Word(draft.text, draft.lang, draft.readings, spoken or draft.readings, draft.break_))
+    start = 0
+    for end, last in enumerate(drafts, start=1):
+        if last.break_ >= Break.PHRASE:
+            phrase = drafts[start:end]
+            said = [(draft.text, draft.readings) if draft.lang == "zh" else _FOREIGN for draft in phrase]
+            for draft, spoken in zip(phrase, sandhi.spoken(said, mandarin.is_word), strict=True):
+                readings = draft.readings
+                words.append(Word(draft.text, draft.lang, readings, spoken or readings, draft.break_, draft.rule))
+            start = end
     weak.weaken(words)
-    marks = [draft.pause for draft in drafts]
-    return Sentence(text, tuple(words), assemble(list(zip(words, marks, strict=True))))
-
-
-def _phrases(drafts: list[Draft]) -> Iterator[list[Draft]]:
-    phrase: list[Draft] = []
-    for draft in drafts:
-        phrase.append(draft)
-        if draft.break_ >= Break.PHRASE:
-            yield phrase
-            phrase = []
+    for number, word in enumerate(words):
+        if word.rule in GIVEN_RULES and word.lang == "en":
+            words[number] = replace(word, spoken=word.readings)
+    return Sentence(
+        text, tuple(words), assemble([(word, draft.pause) for word, draft in zip(words, drafts, strict=True)])
+    )

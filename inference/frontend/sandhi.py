@@ -8,7 +8,7 @@ first.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 Said = tuple[str, tuple[str, ...]]
@@ -21,29 +21,41 @@ _FIGURE_AFTER: Final = _DIGITS | frozenset("十月号楼")
 _KIN: Final = frozenset("姐奶姥嫂婶宝")
 _COUNTING: Final = frozenset("说一不二 数一数二 独一无二 一一 一不做 一不做二不休".split())
 """Words in which 一 is the figure one, whatever follows."""
+_BEFORE_FULL_NOT: Final = frozenset(
+    "要可岂毫绝并决莫再何从也倒才更永若如无都还就却又最太既殊概素尚一两三四独老全多恕谁能前后"
+)
+"""Adverbs and the like: a 不 after them in a word of three keeps its tone, as in 要不然 毫不在."""
+_FULL_NOT: Final = frozenset("少不得 了不得 不得".split())
 _DETERMINERS: Final = frozenset("同这那哪每某有无不另")
 """一 at a word's end is a quantity after these, as in 同一|个; else it is a figure, as in 统一 唯一 万一."""
 
 
 def spoken(words: Sequence[Said], is_word: Callable[[str], bool]) -> list[tuple[str, ...]]:
     """The readings of a phrase's words as they sound; `is_word` knows the dictionary and shows a word's inner parts."""
-    said = [list(readings) for _, readings in words]
     if any("一" in text or "不" in text for text, _ in words):
-        _say_one_and_not(words, said)
-    for (text, _), syllables in zip(words, said, strict=True):
-        if len(syllables) == 2 and text[0] == text[1] not in _KIN and [s[-1] for s in syllables] == ["3", "5"]:
-            syllables[0] = syllables[0][:-1] + "2"  # 想想: the second was a third tone until it lost it
-        elif len(syllables) > 1 and sum(s[-1] == "3" for s in syllables) > 1:
-            _third_tones_within(text, syllables, is_word)
+        words = _with_one_and_not(words)
+    said = [_settled(text, readings, is_word) for text, readings in words]
     for number in range(len(said) - 2, -1, -1):
         here, after = said[number], said[number + 1]
         if here and after and here[-1][-1] == "3" == after[0][-1]:
-            here[-1] = here[-1][:-1] + "2"
-    return [tuple(syllables) for syllables in said]
+            said[number] = (*here[:-1], here[-1][:-1] + "2")
+    return said
+
+
+@lru_cache(maxsize=1 << 15)
+def _settled(text: str, readings: tuple[str, ...], is_word: Callable[[str], bool]) -> tuple[str, ...]:
+    """A word's readings after the sandhi of third tones inside it."""
+    if len(readings) == 2 and text[0] == text[1] not in _KIN and readings[0][-1] == "3" and readings[1][-1] == "5":
+        return (readings[0][:-1] + "2", readings[1])  # 想想: the second was a third tone until it lost it
+    if len(readings) > 1 and sum(reading[-1] == "3" for reading in readings) > 1:
+        return _third_tones_within(text, list(readings), is_word)
+    return readings
 
 
 def syllable_starts(text: str, readings: Sequence[str]) -> list[int]:
     """Where each reading's character stands in the text: erhua covers two characters with one reading."""
+    if len(readings) == len(text):  # none of them covers two
+        return list(range(len(text)))
     starts, at = [], 0
     for reading in readings:
         starts.append(at)
@@ -56,37 +68,41 @@ def is_rhotic(reading: str) -> bool:
     return reading[-2:-1] == "r" and reading[:-1] != "er"
 
 
-@dataclass(frozen=True, slots=True)
-class _Syllable:
-    """A syllable of the phrase with where to change it; `char` is empty for a word of another language."""
+def _with_one_and_not(words: Sequence[Said]) -> list[Said]:
+    """The words with 一 and 不 as they sound. The phrase is laid flat, for both look across word edges."""
+    chars, readings = [""], [""]  # nothing before and after the phrase, and in the place of a foreign word
+    found: list[tuple[int, int, int]] = []  # each 一 and 不: where it stands in the phrase, its word, its place in that
+    for number, (text, own) in enumerate(words):
+        own_chars = [text[at : at + 1] for at in syllable_starts(text, own)] or [""]
+        if "一" in text or "不" in text:
+            found += ((len(chars) + at, number, at) for at, char in enumerate(own_chars) if char in {"一", "不"})
+        chars += own_chars
+        readings += own or ("",)
+    chars += ("", "")
+    readings.append("")
+    changed: dict[int, list[str]] = {}
+    for at, number, place in found:
+        text, own = words[number]
+        before, after = chars[at - 1], chars[at + 1]
+        tone = readings[at + 1][-1:] if after else ""
+        if chars[at] == "不" and own[place] == "bu4":
+            now = "bu5" if before and _is_inner(text) else _not(before, after, tone)
+        elif chars[at] == "一" and own[place] == "yi1" and text not in _COUNTING:
+            ends_word = place == len(own) - 1 > 0
+            numeral = _is_numeral(before, after, chars[at + 2]) or (ends_word and before not in _DETERMINERS)
+            now = _one(before, after, tone, numeral=numeral)
+        else:
+            continue
+        changed.setdefault(number, list(own))[place] = now
+    return [(text, tuple(changed.get(number, own))) for number, (text, own) in enumerate(words)]
 
-    char: str
-    word: int
-    place: int
 
-
-_NOTHING: Final = _Syllable("", 0, 0)
-
-
-def _say_one_and_not(words: Sequence[Said], said: list[list[str]]) -> None:
-    """Change 一 and 不 in place. The phrase is laid flat, for both look across word edges."""
-    flat: list[_Syllable] = []
-    for number, (text, readings) in enumerate(words):
-        starts = enumerate(syllable_starts(text, readings))
-        flat += [_Syllable(text[at : at + 1], number, place) for place, at in starts] or [_NOTHING]
-    for before, here, after, beyond in zip(
-        [_NOTHING, *flat], flat, [*flat[1:], _NOTHING], [*flat[2:], _NOTHING, _NOTHING], strict=False
-    ):
-        syllables = said[here.word]
-        tone = said[after.word][after.place][-1] if after.char else ""
-        if here.char == "不" and syllables[here.place] == "bu4":  # else the dictionary says: the neutral 不 of 对不起
-            syllables[here.place] = _not(before.char, after.char, tone)
-        elif here.char == "一" and syllables[here.place] == "yi1" and words[here.word][0] not in _COUNTING:
-            ends_word = here.place == len(syllables) - 1 > 0
-            numeral = _is_numeral(before.char, after.char, beyond.char) or (
-                ends_word and before.char not in _DETERMINERS
-            )
-            syllables[here.place] = _one(before.char, after.char, tone, numeral=numeral)
+@lru_cache(maxsize=1 << 10)
+def _is_inner(text: str) -> bool:
+    """Whether the word's 不 stands between a verb and its result and is neutral: 对不起 解决不了, but not 要不然."""
+    if text.endswith(("不了", "不着", "不起", "不得", "不住", "不到", "不见", "不动")):
+        return text not in _FULL_NOT
+    return len(text) == 3 and text[1] == "不" and text[0] not in _BEFORE_FULL_NOT
 
 
 def _not(before: str, after: str, tone: str) -> str:
@@ -109,7 +125,7 @@ def _is_numeral(before: str, after: str, beyond: str) -> bool:
     return dated or before in _FIGURE_BEFORE or after in _FIGURE_AFTER or (after == "点" and beyond in _DIGITS)
 
 
-def _third_tones_within(text: str, syllables: list[str], is_word: Callable[[str], bool]) -> None:
+def _third_tones_within(text: str, syllables: list[str], is_word: Callable[[str], bool]) -> tuple[str, ...]:
     starts = [*syllable_starts(text, syllables), len(text)]
 
     def settle(first: int, last: int) -> None:  # the syllables [first, last)
@@ -128,3 +144,4 @@ def _third_tones_within(text: str, syllables: list[str], is_word: Callable[[str]
         return first + (1 if last - first == 2 else 2)
 
     settle(0, len(syllables))
+    return tuple(syllables)

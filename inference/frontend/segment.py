@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from inference.frontend.assemble import PAUSE_OF
 from inference.frontend.words import Language
@@ -13,15 +13,28 @@ from inference.frontend.words import Language
 HANZI: Final = "\u3007\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U000323af"
 """Chinese characters, as the inside of a regular expression's class."""
 
-_TOKEN: Final = re.compile(rf"([{HANZI}]+)|([A-Za-z]+(?:'[A-Za-z]+)*)|(…+|—+|-+|\s+|.)", re.DOTALL)
+_TOKEN: Final = re.compile(rf"([{HANZI}]+) ?|([A-Za-z]+(?:'[A-Za-z]+)*) ?|([^A-Za-z{HANZI}]+)")
 _ENDS: Final = frozenset("。．｡.!?！？\n")
-_CLOSERS: Final = frozenset("”’」』】）)]》〉\"'")
+_OPENING: Final = frozenset("(（[【〔{")
 _BRACKETS: Final = frozenset("（）()[]【】{}〔〕")
-_QUOTES: Final = frozenset("“”‘’「」『』《》〈〉\"'`«»")
+_QUOTES: Final = "“”‘’「」『』《》〈〉\"'`«»"
+_CLOSING: Final = r"。．｡.!?！？…”’」』】）)\]》〉}\"'"
+_MAYBE_END: Final = re.compile(r"[。．｡.!?！？…\n]")
+_END: Final = re.compile(
+    # a question quoted inside an English sentence does not end it, nor does a dot inside a name
+    rf"(?:[。．｡！？\n]|[!?](?![\"”'’)] ?[a-z])|\.(?![a-z,;:])|…(?=[{_CLOSING}]{{0,4}}(?:\s{{0,4}}\n| [\"'“‘]?[A-Z])))"
+    rf"[{_CLOSING}]*\s*"
+)
+"""Where a sentence ends, and what still belongs to it."""
+_REMARK: Final = re.compile(r"[(（\[【〔{][^()（）\[\]【】〔〕{}\n]{1,200}[)）\]】〕}](?=[^\n])")
+"""A remark in brackets with more text after it: what ends in it does not end the sentence."""
+_IN_REMARK: Final = str.maketrans(dict.fromkeys("。．｡.!?！？", "；"))
+_SILENT: Final = re.compile(f"[^\\s{re.escape(_QUOTES)}{re.escape(''.join(PAUSE_OF))}]")
+_MANY: Final = 16
+"""Marks in a row of which each is heard; of more, one of each kind."""
 
 
-@dataclass(frozen=True, slots=True)
-class Run:
+class Run(NamedTuple):
     """Characters of one script, and the pause mark that follows them (`""` for none)."""
 
     text: str
@@ -40,33 +53,53 @@ class Passage:
 
 def passages(text: str) -> Iterator[Passage]:
     """The sentences of a normalised text, in order. One without a run is yielded only for its unspoken characters."""
-    start, ended = 0, False
+    start = remark = 0  # where the sentence begins, and where the remark ends that we are in
     runs: list[Run] = []
     unspoken: list[str] = []
     for match in _TOKEN.finditer(text):
-        hanzi, latin, other = match.groups()
-        if ended and not (other and (other in _CLOSERS or other in _ENDS)):
-            if runs or unspoken:
-                yield _passage(text[start : match.start()], runs, unspoken)
-            start, ended, runs, unspoken = match.start(), False, [], []
+        hanzi, latin, marks = match.groups()
         if hanzi:
             runs.append(Run(hanzi, "zh", ""))
         elif latin:
             runs.append(Run(latin, "en", ""))
+        elif match.end() <= remark:
+            _hear(marks.translate(_IN_REMARK), runs, unspoken)
         else:
-            ended = ended or other in _ENDS or "\n" in other
-            _hear(other, runs, unspoken)
+            at, last = match.span()
+            for maybe in _MAYBE_END.finditer(text, max(at, remark), last):
+                end = _END.match(text, maybe.start()) if maybe.start() >= at else None
+                if end is None:
+                    continue
+                _hear(text[at : end.end()], runs, unspoken)
+                at = end.end()
+                if runs or unspoken:
+                    yield _passage(text[start:at], runs, unspoken)
+                start, runs, unspoken = at, [], []
+            _hear(text[at:last], runs, unspoken)
+            if runs and not _OPENING.isdisjoint(marks):
+                remark = _remark_end(text, at, last) or remark
     if runs or unspoken:
         yield _passage(text[start:], runs, unspoken)
 
 
-def _hear(mark: str, runs: list[Run], unspoken: list[str]) -> None:
-    kind = PAUSE_OF.get(mark[0])
-    if kind is None:
-        if not mark.isspace() and mark not in _QUOTES:
-            unspoken.append(mark)
-    elif kind and runs and _outranks(mark[0], runs[-1].pause):
-        runs[-1] = Run(runs[-1].text, runs[-1].lang, mark[0])
+def _remark_end(text: str, at: int, last: int) -> int:
+    """Where the remark ends that is opened among the marks `text[at:last]`; 0 for none."""
+    opening = max(text.rfind(bracket, at, last) for bracket in _OPENING)
+    match = _REMARK.match(text, opening) if opening >= 0 else None
+    return match.end() if match else 0
+
+
+def _hear(marks: str, runs: list[Run], unspoken: list[str]) -> None:
+    if len(marks) > _MANY:
+        unspoken += _SILENT.findall(marks)
+        marks = "".join(dict.fromkeys(_SILENT.sub("", marks)))
+    for mark in marks:
+        kind = PAUSE_OF.get(mark)
+        if kind is None:
+            if not mark.isspace() and mark not in _QUOTES:
+                unspoken.append(mark)
+        elif kind and runs and _outranks(mark, runs[-1].pause):
+            runs[-1] = runs[-1]._replace(pause=mark)
 
 
 def _outranks(mark: str, before: str) -> bool:
@@ -80,5 +113,5 @@ def _outranks(mark: str, before: str) -> bool:
 
 def _passage(text: str, runs: list[Run], unspoken: list[str]) -> Passage:
     if runs and runs[-1].pause in _BRACKETS:  # a bracket closes no sentence
-        runs[-1] = Run(runs[-1].text, runs[-1].lang, "")
+        runs[-1] = runs[-1]._replace(pause="")
     return Passage(text.strip(), tuple(runs), tuple(unspoken))

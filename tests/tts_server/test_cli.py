@@ -166,9 +166,9 @@ def test_no_voices_is_a_failure(tmp_path: Path, capsys: pytest.CaptureFixture[st
 def test_phones_are_shown_as_json(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["phones", "--json", "你好 hello"]) == 0
     shown = json.loads(capsys.readouterr().out)
-    assert set(shown) == {"normalized", "words", "unspoken", "phones"}
+    assert set(shown) == {"normalized", "words", "changes", "unspoken", "phones"}
     assert [word["lang"] for word in shown["words"]] == ["zh", "en"]
-    assert all(set(word) == {"text", "lang", "readings", "spoken", "break"} for word in shown["words"])
+    assert all(set(word) == {"text", "lang", "readings", "spoken", "break", "rule"} for word in shown["words"])
     assert {word["break"] for word in shown["words"]} <= {"none", "word", "phrase", "clause", "sentence"}
     assert shown["phones"][0] == {"phone": "^", "tone": "none", "position": "none", "break": "none"}
 
@@ -179,6 +179,68 @@ def test_phones_are_shown_to_people(capsys: pytest.CaptureFixture[str]) -> None:
     assert "你好" in shown
     assert "phones  ^ " in shown
     assert main(["phones", "。。。"]) == 2
+
+
+def test_phones_tell_rule_by_rule_what_became_what(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    lexicon = tmp_path / "lexicon.json"
+    lexicon.write_text('{"重庆": "zhong4 qing4", "SQL": "sequel"}', encoding="utf-8")
+    text = "不去重庆，3:20用SQL看<行|xing2>"
+    assert main(["phones", "--json", "--lexicon", str(lexicon), text]) == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert {"rule": "user lexicon", "before": "SQL", "after": "sequel"} in shown["changes"]
+    assert ("3:20", "三点二十分") in [(change["before"], change["after"]) for change in shown["changes"]]
+    rules = {word["text"]: word["rule"] for word in shown["words"]}
+    assert (rules["重庆"], rules["行"]) == ("user lexicon", "override")
+    assert all(rules.values())
+    assert main(["phones", "--lexicon", str(lexicon), text]) == 0
+    table = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert ["SQL", "sequel", "user", "lexicon"] in table
+    assert ["重庆", "zh", "zhong4", "qing4", "user", "lexicon", "clause"] in table
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("不去", "不 sandhi"),
+        ("一个", "一 sandhi"),
+        ("你好", "third-tone sandhi"),
+        ("I like the sea", "weak form"),
+    ],
+)
+def test_phones_tell_why_a_word_is_said_otherwise(text: str, reason: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["phones", text]) == 0
+    assert reason in capsys.readouterr().out
+
+
+def test_say_takes_a_lexicon(voices_dir: Path, tmp_path: Path) -> None:
+    lexicon = tmp_path / "lexicon.json"
+    lexicon.write_text('{"Nguyen": "W IH1 N"}', encoding="utf-8")
+    assert _say(voices_dir, "Nguyen", "--lexicon", lexicon, "-o", tmp_path / "a.wav") == 0
+    assert _say(voices_dir, "<Nguyen|W IH1 N>", "-o", tmp_path / "b.wav") == 0
+    assert (tmp_path / "a.wav").read_bytes() == (tmp_path / "b.wav").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("lexicon", "text", "message"),
+    [
+        ('{"重庆": "chong2 qing9"}', "你好。", "lexicon entry '重庆': syllable 2, 'qing9' at offset 7 of the reading"),
+        ("{", "你好。", "is not JSON"),
+        (None, "你好。", "none.json cannot be read: No such file"),
+        ("{}", "你好。\n\n他<行|hang9>", "at offset 6 of the text: <行|hang9>"),
+    ],
+)
+def test_a_wrong_reading_of_the_users_is_misuse(
+    lexicon: str | None, text: str, message: str, voices_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "none.json"
+    if lexicon is not None:
+        file = tmp_path / "lexicon.json"
+        file.write_text(lexicon, encoding="utf-8")
+    assert _say(voices_dir, text, "--lexicon", file, "-o", tmp_path / "a.wav") == 2
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "a.wav").exists()
+    assert main(["phones", "--lexicon", str(file), text]) == 2
+    assert message in capsys.readouterr().err
 
 
 def test_the_door_opens_from_a_shell(voices_dir: Path, tmp_path: Path) -> None:

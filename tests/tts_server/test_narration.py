@@ -3,8 +3,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from inference.frontend import reading as frontend
 from inference.frontend.phones import Phone
-from inference.frontend.reading import NothingToSay, Reading, Sentence
+from inference.frontend.reading import NothingToSay, OverrideError, Reading, Sentence
 from inference.utterance import Manner
 from inference.voice import Voice
 from tests.tiny_pack import RATE_HZ
@@ -43,8 +44,13 @@ def test_what_has_no_reading_is_told_once() -> None:
 def test_a_text_without_anything_to_say_is_refused() -> None:
     with pytest.raises(NothingToSay):
         write_script("* * *\n\n***", read)
-    with pytest.raises(ValueError, match="empty"):
+    with pytest.raises(NothingToSay):
         write_script(" \n ", read)
+
+
+def test_a_fault_is_told_by_its_place_in_the_whole_text() -> None:
+    with pytest.raises(OverrideError, match="offset 6 of the text"):
+        write_script("好。\n\n真好<行|hang9>", frontend.read)
 
 
 @pytest.mark.parametrize("speed", [1.0, 2.0])

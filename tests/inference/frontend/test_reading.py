@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from inference.frontend.phones import PAUSES, PHONE_IDS, Break, Position, Tone
-from inference.frontend.reading import NothingToSay, Reading, Sentence, read
+from inference.frontend.reading import SOUNDED_OUT, NothingToSay, OverrideError, Reading, Sentence, read
 from inference.frontend.segment import HANZI
 
 _HERE = Path(__file__).parent
@@ -115,6 +115,26 @@ def test_a_long_clause_has_a_phrase_break_and_sandhi_stops_there() -> None:
     assert Break.PHRASE in {word.break_ for word in words}
 
 
+def test_every_word_tells_by_which_rule_it_was_read() -> None:
+    reading = read("他长得很高，3:20去GPU公司，a Xyzzyq")
+    assert all(word.rule for sentence in reading.sentences for word in sentence.words)
+    assert ("3:20", "三点二十分") in [(change.before, change.after) for change in reading.changes]
+    assert read("今天天气很好。").changes == ()
+
+
+def test_unknown_words_without_end_are_not_all_sounded_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[bool] = []
+
+    def read_word(*_: object, sound_out: bool, **__: object) -> tuple[tuple[str, ...], str]:
+        asked.append(sound_out)
+        return ("AH1",), "letter-to-sound"
+
+    monkeypatch.setattr("inference.frontend.reading.english.read_word", read_word)
+    words = [f"{chr(97 + number % 26)}{chr(97 + number // 26)}xyzzyq" for number in range(SOUNDED_OUT // 8 + 100)]
+    read(" ".join([*words[:10], *words]))
+    assert asked == [True] * (SOUNDED_OUT // 8 + 10) + [False] * 100
+
+
 def test_emoji_and_other_scripts_are_reported() -> None:
     reading = read("你好😀世界ひ")
     assert reading.unspoken == ("😀", "ひ")
@@ -143,6 +163,7 @@ def test_long_sentences_are_cut_at_their_commas() -> None:
 
 def _check(text: str, reading: Reading) -> None:
     for sentence in reading.sentences:
+        assert all(word.rule for word in sentence.words)
         assert sentence.phones[0].name == "^"
         assert sentence.phones[-1].name in PAUSES
         assert sentence.phones[-1].break_ == Break.SENTENCE
@@ -162,11 +183,11 @@ _SNIPPETS = st.sampled_from(
 
 
 @settings(max_examples=300, deadline=None)
-@given(st.one_of(st.text(max_size=60), st.lists(_SNIPPETS, max_size=25).map("".join)))
+@given(st.one_of(st.text(st.characters(), max_size=60), st.lists(_SNIPPETS, max_size=25).map("".join)))
 def test_any_text_is_read_or_has_nothing_to_say(text: str) -> None:
     try:
         reading = read(text)
-    except NothingToSay:
+    except (NothingToSay, OverrideError):  # the latter for <a|+>, which asks for a reading that is none
         return
     _check(text, reading)
 
@@ -180,7 +201,8 @@ def test_any_hanzi_are_read_or_reported(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "piece", ["一", "不", "儿", "1", "9.", "1-", "a.", "$1,", "v1.", "(", "……", "A", "e.g.", "http://", "@a.", "1:2"]
+    "piece",
+    "一 不 儿 1 9. 1- a. $1, v1. ( …… A e.g. http:// @a. 1:2 < <a| <行|hang2> | \u0301 😀 \n 好\n".split(" "),
 )
 def test_time_is_linear_in_the_text(piece: str) -> None:
     read("热身 warm 1")
