@@ -1,4 +1,4 @@
-"""`python -m bench engine …` is `tts-server bench engine …`, and so for `frontend`."""
+"""`python -m bench engine …` is `tts-server bench engine …`, and so for the others."""
 
 import sys
 

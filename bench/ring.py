@@ -271,7 +271,8 @@ class _SocketEnd:
         self._socket.sendall(len(message).to_bytes(4, "little") + message)
 
     def receive(self) -> bytes:
-        return self._file.read(int.from_bytes(self._file.read(4), "little"))
+        message: bytes = self._file.read(int.from_bytes(self._file.read(4), "little"))
+        return message
 
     def done(self) -> None:
         pass
