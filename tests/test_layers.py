@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-ROOMS = ("tts_server", "inference", "bench", "training")
-SERVED = ("run.py", "tts_server", "inference", "bench")
+ROOMS = ("tts_server", "inference", "shm", "bench", "training")
+SERVED = ("run.py", "tts_server", "inference", "shm", "bench")
 """What runs when people are served."""
 
 ONLY_IN = {
@@ -29,9 +29,10 @@ COPYLEFT = {"espeakng_loader", "espeakng", "phonemizer", "piper", "piper_phonemi
 
 MAY_IMPORT = {
     "run.py": {"tts_server"},
-    "tts_server": {"tts_server", "inference", "bench"},
-    "inference": {"inference"},
-    "bench": {"bench", "inference", "tts_server"},
+    "tts_server": {"tts_server", "inference", "shm", "bench"},
+    "inference": {"inference", "shm"},
+    "shm": {"shm"},
+    "bench": {"bench", "inference", "shm", "tts_server"},
     "training": {"training", "inference"},
 }
 
@@ -52,6 +53,10 @@ def _imports(file: Path) -> Iterator[str]:
 
 def _packages(room: str) -> set[tuple[str, str]]:
     return {(name.partition(".")[0], str(file.relative_to(ROOT))) for file in _files(room) for name in _imports(file)}
+
+
+def test_the_rings_need_the_standard_library_alone() -> None:
+    assert {name for name, _ in _packages("shm")} <= {"shm", *sys.stdlib_module_names}
 
 
 @pytest.mark.parametrize("package", ONLY_IN)

@@ -36,12 +36,14 @@ _COUNTED: Final = (
     "例|款|幅|枚|粒|滴|"
     "片|根|串|顿|餐|节|声|代人|类|组|届|成|株|则|道|扇|面|批|阵|字|行|列|桌|户|口|封|宗|笔|束|股|轮|局|盏|顶|尊|门|副|"
     "集|胜|负|球|"
-    "分钱|晚|夜|卡|任|盘|连|战|室(?!内|外|友)|厅|卫(?!生|星)|厨"
+    "分钱|晚|夜|卡|任|盘|连|战|室(?!内|外|友)|厅|卫(?!生|星)|厨|步|拍|下|针|剂|拳|脚|眼|秒钟|斗|筐|篮|壶|罐|锅|勺|管|"
+    "瓣|团|堆|捆|幕|圈|招|辈|餐|男|女|大(?=\\d|一|两)|小(?=\\d)|听|打(?!印)|挂|记|处|伙|拨|排(?!名|行|放)|格(?!式)|助攻|抢断|盖帽|"
+    "篮板|失误|犯规|瓦|伏|安(?!全|卓|装)|赫兹|兆|毫克|微克|毫秒|像素|字节|马力|尼特|流明|转(?!发|账|机)|帧"
 )
 """What 2 counts is 两."""
 _MEASURED: Final = (
     rf"(?:{_COUNTED}|%|℃|°|度|日|号(?!楼|院|线|门)|月|级|页|章|卷|期|折|分|角|毛|寸|两|多|余|来|几|后|强|百|十|平|环|"
-    rf"路|字|克拉|弄|环)"
+    rf"路|字|克拉|弄|环|档|杆|尺|里(?!程)|码(?!头)|投|罚|余|许|左右|上下|出头|开外|进|匹|海拔|元)"
 )
 _PER: Final = (
     "斤|公斤|克|吨|升|毫升|人|位|天|日|月|年|周|次|个|件|张|本|盒|瓶|杯|份|套|台|辆|米|公里|平方米|平米|平|亩|小时|时|"
@@ -51,14 +53,27 @@ _PER: Final = (
 
 _COUNTED_NEXT: Final = re.compile(rf"\s?(?:{_COUNTED})")
 _COUNTED_RANGE: Final = re.compile(rf"[到至]\d++\s?(?:{_COUNTED})")
+_CODE_JOINTS: Final = (
+    "号码?|尾号|为|是|还|就|仍|都|也|成|改|变|换|叫|填|输入?|选|到|了|的|请|您|你|我|[:：，、…“（(]|\\s|\\d{3,12}|[A-Za-z]-?|或者?|和|以及"
+)
+"""What may stand between the name of a code and the code: 密码还是, 验证码：, 状态码是301或."""
 _MEASURE_NEXT: Final = re.compile(rf"\s?(?:{_MEASURED}|人)")
+_CLASS_NEXT: Final = re.compile(r"\s?(?:届|级|款|版|新款|赛季|财年|学年)(?!以上)")
 _HANZI_NEXT: Final = re.compile(f"[{HANZI}]")
 _MODEL_ENDS: Final = re.compile(rf"\s?(?:{_MEASURED}|{_UNIT}|[GMTK]B?(?![A-Za-z]))|[,:：/-]\d")
 _CODE_BEFORE: Final = re.compile(
-    "(?:电话|手机|座机|传真|号码|编号|密码|口令|邮编|邮政编码|区号|QQ|qq|微信|验证码|校验码|账号|帐号|账户|帐户|卡号|"
-    "学号|工号|考号|准考证|尾号|代码|代号|单号|编码|热线|拨打|拨|客服|快打|请打|致电|身份证|护照|房号|门牌|车牌|车号|"
-    "航班号|车次|流水号|序列号|识别码|端口号?|返回码|状态码|错误码|取餐码|邀请码|取件码|兑换码|批号|货号|型号|番号|转|分机|呼号|动态码|提取码|取货码|暗号)(?:号码?|为|是|[:：]|\\s|尾号|叫|改成|变成|，|…|输入)*$"
+    "(?:电话|手机|座机|传真|口令|QQ|qq|微信|账户|帐户|准考证|代码|编码|热线|拨打?|客服|[快请]打|致电|身份证|护照|门牌|车牌|"
+    "房间|端口|车次|航班|报错|分机|转|短信|(?<![大中小特几三信符引括问句第\\d])号|(?<![起筹砝价加尺数扫\\d])码)"
+    f"(?:{_CODE_JOINTS})*$"
 )
+_ANSWERED: Final = re.compile(
+    f"(?:返回|响应|报错?|抛出?|状态|提示|显示|出现|遇到|碰到|变成|一直|总是|HTTP|错误)(?:{_CODE_JOINTS}|个)*$"
+)
+"""What a server said: 返回502, 一直报404."""
+_ROOM_BEFORE: Final = re.compile(
+    r"(?:单元|[A-Za-z\d一二三四五六七八九十](?:号?[楼栋座幢]|层|门|区)|宿舍|公寓|大厦|酒店|宾馆|房间|包厢|包间|办公楼|教学楼|住|入住|搬到)[的，,\s]?$"
+)
+_ROOM_ENDS: Final = re.compile(rf"\s?(?:{_MEASURED}|{_MONEY_WORD}|[千百]?[万亿])")
 _CALLED: Final = re.compile("(?:打|拨|呼叫|叫|热线|报警|按|拨通)$")
 _CALLED_NEXT: Final = re.compile("报警|急救|热线|指挥中心|接警|电话|平台|客服|救护车")
 _NOT_CALLED_NEXT: Final = re.compile(rf"\s?(?:{_COUNTED}|折|分)")
@@ -100,13 +115,13 @@ _OPERAND: Final = re.compile(r"[\w)）%]\s?$")
 
 _PLACED: Final = (
     "室|房间|号房|房(?!子|屋|价)|宿舍|教室|病房|包间|包厢|国道|省道|县道|医院|次列车|次航班|次高铁|次动车|航班|列车|"
-    "路公交|路车|客机|高校|工程|"
+    "路公交|路车|客机|高校|工程|端口|中学|厂|艺术区|部队|高地|"
     "战机|错误|页面|报错|战士|医科|会议室|办公室|实验室|诊室|号包间|号机房"
 )
 _KNOWN: Final = {
     "985": "九八五", "211": "二幺幺", "996": "九九六", "12306": "幺二三零六", "12315": "幺二三幺五",
     "10086": "幺零零八六",
-    "618": "六幺八",
+    "618": "六幺八", "315晚会": "三幺五晚会",
 }  # fmt: skip
 """Numbers that are names: universities, working hours, hotlines, a sale."""
 _SYMBOLS: Final = {
@@ -227,6 +242,36 @@ def _code(match: Match) -> str | None:
     return zh_digits(match[1], "幺") if not counts and before(match, _CODE_BEFORE) else None
 
 
+def _grouped(match: Match) -> str:
+    """Figures in groups: 12-3-501 has dashes, 123-456-789 and 4-4-2 have pauses at most."""
+    groups = re.split("[- ]", match.group())
+    if all(len(group) == 1 for group in groups):
+        return zh_digits("".join(groups))
+    joint = " " if len({len(group) for group in groups}) == 1 or " " in match.group() else "杠"
+    return joint.join(zh_digits(group, "幺") for group in groups)
+
+
+def _spelled(code: str) -> str:
+    return "".join(zh_digits(char) if char.isdigit() else f" {char} " for char in code)
+
+
+def _scores(match: Match) -> str | None:
+    """11-7、9-11、11-5: one falls, so all are scores."""
+    games = [re.split("[-–:：]", game) for game in re.findall(r"\d+[-–:：]\d+", match.group())]
+    falls = any(int(low) > int(high) for low, high in games)
+    if not (falls or before(match, _SCORE) or after(match, _SCORE_NEXT)) or after(match, _MEASURE_NEXT):
+        return None
+    return re.sub(r"\d+", lambda figure: zh_cardinal(figure.group()), re.sub("[-–:：]", "比", match.group()))
+
+
+def _festival(match: Match) -> str:
+    """11.11 is 双十一, 6.18 六幺八, 5.1 五一."""
+    month, day = match[1], match[2]
+    if month == day and len(day) == 2:
+        return f"双{zh_cardinal(day)}"
+    return zh_digits(month + day, "幺") if len(day) == 2 else zh_cardinal(month) + zh_cardinal(day)
+
+
 def _service(match: Match) -> str | None:
     called = before(match, _CALLED) or after(match, _CALLED_NEXT)
     return zh_digits(match[1], "幺") if called and not after(match, _NOT_CALLED_NEXT) else None
@@ -309,25 +354,27 @@ def _fraction(match: Match) -> str:
 
 
 def _measure(match: Match) -> str | None:
-    """A number, or a range of numbers, and its unit: 5km, 10~20°C, 35μg/m^3."""
-    low, low_unit, high, unit, per = match[1], match[2], match[3], match[4], match[5]
-    alone = len(unit) == 1 and unit.isascii() and not per and not high
+    """A number, or a range of numbers, and its unit: 5km, 10~20°C, 3亿kWh, 35μg/m^3, 80mg/100mL."""
+    low, between, high, scale, unit, many, per = match.groups()
+    alone = len(unit) == 1 and unit.isascii() and not per and not high and not scale
     if alone and (before(match, _LATIN_BEFORE) or (" " in match.group() and not after(match, _TEXT_NEXT))):
         return None  # iPhone 5s, Model 3 s
-    said = "两" if low == "2" and unit[0] != "°" else _number(low)
+    said = "两" if low == "2" and (scale or unit[0] != "°") else _number(low)
     if high:
         minus = "" if high[0] != "-" else "零下" if unit[0] == "°" else "负"
-        first = units.in_mandarin(low_unit) if low_unit and low_unit != unit else ""
+        first = units.in_mandarin(between) if between and between != unit else ""
         said = f"{_number(low)}{first}到{minus}{_number(high.lstrip('-'))}"
-    said += units.in_mandarin(unit)
-    return f"{said}每{per if _HANZI_NEXT.match(per) else units.in_mandarin(per)}" if per else said
+    said += (scale or "") + units.in_mandarin(unit)
+    if not per:
+        return said
+    return f"{said}每{_number(many) if many else ''}{per if _HANZI_NEXT.match(per) else units.in_mandarin(per)}"
 
 
 def _model(match: Match) -> str | None:
     """RTX 4090, HTTP 404, Room 101: a name's number of three or four figures is read figure by figure."""
     if after(match, _MODEL_ENDS) or (len(match[2]) == 4 and match[2][:2] in {"19", "20"}):
         return None
-    return f"{match[1]} {_serial(match[2])}"
+    return f"{match[1]} {zh_digits(match[2]) if match[1] == 'HTTP' else _serial(match[2])}"
 
 
 def _roman(match: Match) -> str | None:
@@ -338,11 +385,11 @@ def _roman(match: Match) -> str | None:
 
 def _plain(match: Match) -> str:
     text = match.group()
-    modern = len(text) == 4 and text[:2] in {"19", "20"} and text.isdigit() and after(match, _HANZI_NEXT)
-    if modern and not after(match, _MEASURE_NEXT) and not match.string.endswith("第", 0, match.start()):
-        return zh_digits(text)  # 2008奥运会, 2024款
     if text == "2" and after(match, _COUNTED_NEXT) and not before(match, _ORDINAL):
         return "两"
+    modern = len(text) == 4 and text[:2] in {"19", "20"} and text.isdigit() and after(match, _HANZI_NEXT)
+    if modern and (after(match, _CLASS_NEXT) or not after(match, _MEASURE_NEXT)):
+        return zh_digits(text) if not match.string.endswith("第", 0, match.start()) else _number(text)
     return _number(text)
 
 
@@ -376,7 +423,8 @@ def _table() -> Table:
         rf"((?:US|HK|NT|AU?|CA?|S)?\$|[¥€£₩₹₽]|{_MONEY_CODE})\s?({_N})(?:{_TO}[¥$€£]?({_N}))?\s?"
         rf"(?:({_SCALE})|(bn|[KkMBb])(?![A-Za-z]))?(?:{_MONEY_WORD})?"
     )
-    per = rf"(?:/({_UNIT}|{_PER}))?"
+    per = rf"(?:/({_N})?({_UNIT}|{_PER}))?"
+    scale = rf"({_SCALE})?\s?"
     figures = [
         Rule("code", r"\d++(?:[-:./, +*=_~x][ ]?\d++){24,}+", _chain),
         Rule("list", r"(?<![^\n])(\d{1,2})[.)）．](?!\d)\s*+(?=.)|(\d{1,2})\.(?=\s?[一-鿿])",
@@ -399,10 +447,9 @@ def _table() -> Table:
         Rule("date", r"0([1-9])(?=\s?[月日号])", lambda m: zh_cardinal(m[1]), bare=True),
         Rule("date", r"(\d{1,2})[·•.](\d{1,2})(?=\s?(?:事件|事变|运动|大?地震|惨案|革命|恐怖|袭击))",
              lambda m: zh_digits(m[1] + m[2], "幺")),
-        Rule("date", r"(\d{1,2})\.(\d{1,2})(?=小?长?假期?|黄金周|劳动节|国庆)",
-             lambda m: zh_cardinal(m[1]) + zh_cardinal(m[2])),
+        Rule("date", r"(\d{1,2})\.(\d{1,2})(?=小?长?假期?|黄金周|劳动节|国庆|大促|购物|狂欢|促销|年中|晚会|节)", _festival),
         Rule("date", r"(\d{1,2})·(\d{1,2})(?!\d)", lambda m: zh_digits(m[1] + m[2])),
-        Rule("date", r"(00|05|50|60|70|75|80|85|90|95)(?=后(?!面|续|来|天|半|卫|台|期|备|果|代|\d))|(00)(?=年代)",
+        Rule("date", r"(00|05|10|50|60|70|75|80|85|90|95)(?=后(?!面|续|来|天|半|卫|台|期|备|果|代|\d))|(00)(?=年代)",
              lambda m: zh_digits(m.group()), bare=True),
         # the clock
         Rule("time", rf"([01]?\d|2[0-4])[:：]([0-5]\d)(?:[:：]([0-5]\d))?(?!\d|[:：]\d)(?:\s?{half})?", _clock),
@@ -416,9 +463,15 @@ def _table() -> Table:
         Rule("identity number", r"(\d{17})([\dXx])(?![\dA-Za-z])", _identity, bare=True),
         Rule("card number", r"\d{4}(?:[ -]\d{4}){2,4}(?:[ -]\d{1,4})?(?!\d)",
              lambda m: zh_digits(m.group().replace("-", " "), "幺")),
-        Rule("code", r"\d++(?:-\d++){1,4}(?!\.\d)",
-             lambda m: zh_digits(m.group().replace("-", "杠"), "幺") if before(m, _CODE_BEFORE) else None),
+        Rule("code", r"\d++(?:[- ]\d++){1,4}(?!\.\d)", lambda m: _grouped(m) if before(m, _CODE_BEFORE) else None),
+        Rule("code", r"\d++(?:-\d++){2,4}(?![.-]?\d|\s?=)", _grouped),
         Rule("code", r"(\d{3,}+)(?![.,]\d|%)", _code, bare=True),
+        Rule("code", r"0x([\dA-Fa-f]{1,16})(?![A-Za-z\d])", lambda m: f"零 x {_spelled(m[1])}"),
+        Rule("code", r"([1-5]\d\d)(?!\d|[.,]\d|%)",
+             lambda m: zh_digits(m[1]) if before(m, _ANSWERED) and not after(m, _ROOM_ENDS) else None, bare=True),
+        Rule("room", r"([1-9]\d?[0-4]\d)(?!\d|[.,:-]\d|%)(?<!00)",
+             lambda m: zh_digits(m[1], "幺") if before(m, _ROOM_BEFORE) and not after(m, _ROOM_ENDS) else None, bare=True),
+        Rule("code", r"(?<=波音)(7\d7)-(\d00|\d\d?)(?!\d)", lambda m: f"{zh_digits(m[1])}杠{zh_cardinal(m[2])}"),
         Rule("code", rf"(\d{{3,5}})(?!\d)(?=\s?(?:{_PLACED}))|(\d{{3,4}})(?!\d)(?=路(?!程|途|口|费|线))",
              lambda m: zh_digits(m.group(), "幺"), bare=True),
         Rule("code", r"(?<=[机空歼轰运直音客龙麟玑])(\d{2,4})(?![\d.,]|\s?(?:万|亿|个|元|人|年|架|台|岁|%))",
@@ -437,8 +490,8 @@ def _table() -> Table:
              lambda m: f"{zh_cardinal(m[1])}度{_number(m[2])}分" + (f"{_number(m[3])}秒" if m[3] else "")),
         Rule("percent", rf"({_N})([%‰]?)(?:{_TO}|至|到)(-?)({_N})([%‰])", _percents, bare=True),
         Rule("percent", rf"({_N})\s?([%‰])", lambda m: ("百分之" if m[2] == "%" else "千分之") + _number(m[1])),
-        Rule("unit", rf"({_N})\s?({_UNIT})?{_TO}(-?{_N})\s?({_UNIT}){per}", _measure),
-        Rule("unit", rf"({_N})(\s?)()({_UNIT}){per}(?!网络|手机|信号|基站|时代)", _measure),
+        Rule("unit", rf"({_N})\s?({_UNIT})?{_TO}(-?{_N})\s?{scale}({_UNIT}){per}", _measure),
+        Rule("unit", rf"({_N})(\s?)(){scale}({_UNIT}){per}(?!网络|手机|信号|基站|时代)", _measure, bare=True),
         Rule("unit", rf"({_N})w(?![A-Za-z\d]|灯|的?功率|快充)",
              lambda m: ("两" if m[1] == "2" else _number(m[1])) + "万"),
         Rule("unit", rf"({_N})\"(?=\s?(?:屏|显示|笔记本|电视|平板|的))", lambda m: _number(m[1]) + "英寸"),
@@ -451,6 +504,7 @@ def _table() -> Table:
         Rule("address", r"((?:\d{1,3}\.){3}\d{1,3})(?::(\d{1,5}))?(?!\d|\.\d)",
              lambda m: zh_digits(m[1].replace(".", "点"), "幺") + (f"冒号{zh_digits(m[2], '幺')}" if m[2] else "")),
         Rule("version", r"\d{1,9}(?:\.\d{1,9}){2,9}(?!\d|\.\d)", lambda m: "点".join(map(_part, m.group().split(".")))),
+        Rule("score", r"\d{1,3}[-–]\d{1,3}(?:[、，,]\s?\d{1,3}[-–]\d{1,3}){1,8}(?![\d-])", _scores),
         Rule("ratio", rf"{_N}(?:\s?[:：∶]\s?{_N}){{1,7}}", _ratio),
         Rule("range", rf"({_N}){_TO}({_N})(?!\d|[-~～–—]\d)", _range),
         Rule("range", r"2(?=[到至]\d)", lambda m: "两" if _COUNTED_RANGE.match(m.string, m.end()) else None, bare=True),
@@ -471,6 +525,7 @@ def _table() -> Table:
         Rule("range", r"(?:[-~～–]|—{1,2})\s?(?=[\d¥$-])", lambda m: "到" if before(m, _RANGED) else None),
         Rule("power", rf"\^(-?\d{{1,3}})(?:\s?({_UNIT})(?:/({_UNIT}))?)?", _power),
         Rule("sign", rf"\+(?={_N}\s?[%‰])(?<![A-Za-z\d)%]\+)", lambda m: "正"),
+        Rule("sign", r"#(\d{3,9})(?!\d)", lambda m: zh_digits(m[1])),
         Rule("sign", r"==(?=\s?[A-Za-z\d])", lambda m: "等于"),
         Rule("sign", r"([=<>×÷≈≠≤≥±*+])\s?(?=[-A-Za-z\d(（])", _operator),
         Rule("sign", rf"\+(?=\s?[{HANZI}])(?<=[\dwkW万千百亿]\+)", lambda m: "多"),
@@ -501,6 +556,8 @@ def _table() -> Table:
              lambda m: m[1] + " " + zh_digits(m[2], "幺")),
         Rule("code", r"([A-Z]{1,2})-?(\d{2,4})(?=\s?(?:次|航班|列车|高铁|动车|客机))",
              lambda m: m[1] + zh_digits(m[2], "幺")),
+        Rule("serial", r"([A-Za-z]++)(\d{1,2})-(\d{3,5})(?!\d|[.,]\d)",
+             lambda m: f"{m[1]}{zh_cardinal(m[2])} {zh_digits(m[3])}"),
         Rule("serial", r"([A-Za-z]++)-(\d++(?:-\d++){1,5})(?!\.\d)",
              lambda m: f"{m[1]} {zh_digits(m[2].replace('-', ' '))}"),
         Rule("serial", r"([A-Za-z]++)[- ](\d{3,4})(?![\d.,%]|[-:/]\d)", _model),
