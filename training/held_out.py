@@ -72,7 +72,7 @@ def samples(gains: dict[str, dict[Any, float]], every: int = 1) -> HeldOut:
 def in_a_fresh_process(function: Callable[..., Answer], *arguments: object) -> Answer:
     """function(*arguments), with a teacher that has said nothing yet.
 
-    espeak's flutter and noise go on from what it said before (a sentence said twice differs in every sample), so only
+    espeak's noise goes on from what it said before (a sentence said twice differs a little in every sample), so only
     that makes what it says here the same each time, whatever was measured before.
     """
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as process:
