@@ -256,13 +256,15 @@ def _fraction(match: Match) -> str:
 
 
 def _measure(match: Match) -> str | None:
-    low, high, unit, per = match[1], match[2], match[3], match[4]
+    low, high, unit, many, per = match.groups()
     if len(unit) == 1 and unit.isascii() and " " not in match.group() and before(match, _NAME_BEFORE):
         return None  # iPhone 5s
     said = _number(low) + (f" to {_number(high)}" if high else "")
     adjective = before(match, _A) and after(match, _WORD_NEXT)  # a 1 TB drive
     name = units.in_english(unit, one=adjective or (low == "1" and not high))
-    return f"{said} {name}" + (f" per {units.in_english(per, one=True)}" if per else "")
+    if not per:
+        return f"{said} {name}"
+    return f"{said} {name} per {_number(many) + ' ' if many else ''}{units.in_english(per, one=not many)}"
 
 
 def _year(match: Match) -> str | None:
@@ -338,67 +340,75 @@ def _table() -> Table:
     )
     local_phone = r"(?:\d{1,3}[- ])?(?:\(\d{3}\)\s?|\d{3}[- ])?\d{3}-\d{4}(?![\d-])"
     figures = [
-        Rule("code", r"\d++(?:[-:./, +*=_~x][ ]?\d++){24,}+", _chain),
+        Rule("code", r"\d++(?:[-:./, +*=_~x][ ]?\d++){24,}+", _chain, next=" -.,/:a"),
         Rule("list", r"(?<![^\n])(\d{1,2})[.)](?!\d)\s++(?=\S)|(?<=[.!?:] )(\d{1,2})[.)]\s(?=[A-Z])",
-             lambda m: en_cardinal(m[1] or m[2]) + ", "),
+             lambda m: en_cardinal(m[1] or m[2]) + ", ", next=".a"),
         # dates
         Rule("date", r"([12]\d{3})[-/.](1[0-2]|0?[1-9])[-/.](3[01]|[12]\d|0?[1-9])(?!\d|[-/.]\d)(?:T(?=\d\d:))?",
-             _iso_date),
-        Rule("date", rf"{day}/{day}/((?:19|20)\d\d)(?![\d/])", _slash_date),
-        Rule("date", rf"{day}{nth}\s({_MONTH})(?![A-Za-z])\.?(?=\s\d{{4}}|[,.;!?]|\s[a-z]|$)", _day_month),
-        Rule("date", rf"((?:1[1-9]|20)\d\d){_TO}((?:1[1-9]|20)\d\d)(?!\d|[-.,]\d)", _years),
+             _iso_date, next="-/."),
+        Rule("date", rf"{day}/{day}/((?:19|20)\d\d)(?![\d/])", _slash_date, next="/"),
+        Rule("date", rf"{day}{nth}\s({_MONTH})(?![A-Za-z])\.?(?=\s\d{{4}}|[,.;!?]|\s[a-z]|$)", _day_month, next=" a"),
+        Rule("date", rf"((?:1[1-9]|20)\d\d){_TO}((?:1[1-9]|20)\d\d)(?!\d|[-.,]\d)", _years, next=" -"),
         Rule("date", r"((?:19|20)\d\d)[-–/](\d\d)(?![\d/-]|\.\d)",
-             lambda m: f"{en_year(m[1])} to {en_cardinal(m[2])}" if int(m[2]) == int(m[1][2:]) + 1 else None),
+             lambda m: f"{en_year(m[1])} to {en_cardinal(m[2])}" if int(m[2]) == int(m[1][2:]) + 1 else None,
+             next="-/"),
         # addresses, versions, telephone numbers and other codes
         Rule("address", r"((?:\d{1,3}\.){3}\d{1,3})(?::(\d{1,5}))?(?!\d|\.\d)",
-             lambda m: " dot ".join(map(en_digits, m[1].split("."))) + (f" port {en_digits(m[2])}" if m[2] else "")),
-        Rule("version", r"(\d{1,9}(?:\.\d{1,9}){2,9})(?!\d|\.\d)", lambda m: _version(m[1])),
-        Rule("telephone", rf"{local_phone}|\d{{3}}[- ]\d{{3}}[- ]\d{{4}}(?!\d)", _phone),
+             lambda m: " dot ".join(map(en_digits, m[1].split("."))) + (f" port {en_digits(m[2])}" if m[2] else ""),
+             next="."),
+        Rule("version", r"(\d{1,9}(?:\.\d{1,9}){2,9})(?!\d|\.\d)", lambda m: _version(m[1]), next="."),
+        Rule("telephone", rf"{local_phone}|\d{{3}}[- ]\d{{3}}[- ]\d{{4}}(?!\d)", _phone, next=" -"),
         Rule("telephone", r"(911|999|112|411)(?!\d|[.,]\d|%)",
              lambda m: en_digits(m[1]) if before(m, _CALLED) else None),
         Rule("code", r"(\d{3,}+)(?![.,:]\d|%)", _code),
-        Rule("money", rf"({_N})\s?¢", lambda m: _number(m[1]) + (" cent" if m[1] == "1" else " cents")),
+        Rule("money", rf"({_N})\s?¢",
+             lambda m: _number(m[1]) + (" cent" if m[1] == "1" else " cents"), next=" .,a"),
         # the clock
-        Rule("time", r"([01]?\d|2[0-4]):([0-5]\d)(?::([0-5]\d))?(?![\d:])(?:\s?([AaPp])\.?[Mm](?![A-Za-z]))?", _clock),
-        Rule("time", r"(1[0-2]|[1-9])\s?([AaPp])\.?[Mm](?![A-Za-z])", lambda m: f"{en_cardinal(m[1])} {m[2].upper()}M"),
+        Rule("time", r"([01]?\d|2[0-4]):([0-5]\d)(?::([0-5]\d))?(?![\d:])(?:\s?([AaPp])\.?[Mm](?![A-Za-z]))?",
+             _clock, next=":"),
+        Rule("time", r"(1[0-2]|[1-9])\s?([AaPp])\.?[Mm](?![A-Za-z])",
+             lambda m: f"{en_cardinal(m[1])} {m[2].upper()}M", next=" a"),
         # tens of years, ordinals, fractions
-        Rule("decade", r"((?:1[1-9]|20)\d0)'?s(?![A-Za-z\d])", lambda m: en_plural(en_year(m[1]))),
-        Rule("decade", r"([2-9]0)'?s(?![A-Za-z\d])", lambda m: en_plural(en_cardinal(m[1]))),
-        Rule("ordinal", r"(\d{1,15})(?:st|nd|rd|th|ST|ND|RD|TH)(?![A-Za-z\d])", lambda m: en_ordinal(m[1])),
-        Rule("fraction", r"(?:(\d{1,4})\s)?(\d{1,3})/(\d{1,3})(?![\d/]|\.\d)", _fraction),
+        Rule("decade", r"((?:1[1-9]|20)\d0)'?s(?![A-Za-z\d])", lambda m: en_plural(en_year(m[1])), next="a"),
+        Rule("decade", r"([2-9]0)'?s(?![A-Za-z\d])", lambda m: en_plural(en_cardinal(m[1])), next="a"),
+        Rule("ordinal", r"(\d{1,15})(?:st|nd|rd|th|ST|ND|RD|TH)(?![A-Za-z\d])", lambda m: en_ordinal(m[1]), next="a"),
+        Rule("fraction", r"(?:(\d{1,4})\s)?(\d{1,3})/(\d{1,3})(?![\d/]|\.\d)", _fraction, next=" /"),
         # shares and measures
-        Rule("percent", rf"({_N})%?{_TO}({_N})%", lambda m: f"{_number(m[1])} to {_number(m[2])} percent"),
-        Rule("percent", rf"({_N})\s?%", lambda m: _number(m[1]) + " percent"),
-        Rule("height", r"(\d{1,2})'\s?(?:(\d{1,2})(?:\"|''))", _height),
-        Rule("unit", rf"({_N})(?:{_TO}({_N}))?\s?({_UNIT})(?:/({_UNIT}))?", _measure),
-        Rule("range", rf"({_N}){_TO}({_N})(?!\d|[-–]\d)", _range),
+        Rule("percent", rf"({_N})%?{_TO}({_N})%",
+             lambda m: f"{_number(m[1])} to {_number(m[2])} percent", next=" -.,a"),
+        Rule("percent", rf"({_N})\s?%", lambda m: _number(m[1]) + " percent", next=" .,a"),
+        Rule("height", r"(\d{1,2})'\s?(?:(\d{1,2})(?:\"|''))", _height, next="a"),
+        Rule("unit", rf"({_N})(?:{_TO}({_N}))?\s?({_UNIT})(?:/(?:({_N})\s?)?({_UNIT}))?", _measure, next=" -.,a"),
+        Rule("range", rf"({_N}){_TO}({_N})(?!\d|[-–]\d)", _range, next=" -.,"),
         Rule("ratio", rf"({_N})(?:\s?:\s?{_N}){{1,7}}",
-             lambda m: " to ".join(map(_number, re.split(r"\s?:\s?", m.group())))),
-        Rule("times", r"(\d++)x(?=\s[a-z]{2})", lambda m: _number(m[1]) + " time" + "s" * (m[1] != "1")),
-        Rule("sum", rf"({_N})\s?[xX×*]\s?(?={_N})", lambda m: _number(m[1]) + " times "),
+             lambda m: " to ".join(map(_number, re.split(r"\s?:\s?", m.group()))), next=" .,:"),
+        Rule("times", r"(\d++)x(?=\s[a-z]{2})", lambda m: _number(m[1]) + " time" + "s" * (m[1] != "1"), next="a"),
+        Rule("sum", rf"({_N})\s?[xX×*]\s?(?={_N})", lambda m: _number(m[1]) + " times ", next=" .,a"),
         # numbers
-        Rule("plural", r"(\d++)'?s(?![A-Za-z\d])", lambda m: en_plural(_figures(m[1]))),
+        Rule("code", r"([1-5]\d\d)(?=\s(?:error|page|response|status)(?!s))", lambda m: _figures(m[1]), next=" "),
+        Rule("plural", r"(\d++)'?s(?![A-Za-z\d])", lambda m: en_plural(_figures(m[1])), next="a"),
         Rule("hundreds", r"(1[1-9])00(?=\s[a-z]{3})(?!\s(?:and|was|the|when|with|for|there|from|but|after|before))",
-             _hundreds),
+             _hundreds, next=" "),
         Rule("year", r"(?:1[1-9]|20)\d{2}(?!\d|[.,]\d|%|[A-Za-z])", _year),
         Rule("year", r"(10\d\d)(?!\d|[.,]\d|%)", lambda m: en_year(m[1]) if before(m, _LONG_AGO) else None),
-        Rule("code", r"(10|14|21)([48]0|60)(?=[pP](?![a-z]))", lambda m: f"{en_cardinal(m[1])} {en_cardinal(m[2])}"),
+        Rule("code", r"(10|14|21)([48]0|60)(?=[pP](?![a-z]))",
+             lambda m: f"{en_cardinal(m[1])} {en_cardinal(m[2])}", next="a"),
         Rule("number", _N, lambda m: _number(m.group())),
     ]  # fmt: skip
     signs = [
         Rule("ornament", rf"{ornament}|\*\*", lambda m: m.group()),
         Rule("telephone", rf"\+?{local_phone}|\+\d{{1,3}}(?:[- ]\d{{2,4}}){{2,4}}(?!\d)", _phone),
-        Rule("list", r"(?<![^\n])[(](\d{1,2})[)]\s++(?=\S)", lambda m: en_cardinal(m[1]) + ", "),
+        Rule("list", r"(?<![^\n])\((\d{1,2})[)]\s++(?=\S)", lambda m: en_cardinal(m[1]) + ", "),
         Rule("money", money, _money),
         Rule("decade", r"'([2-9]0)s(?![A-Za-z\d])", lambda m: en_plural(en_cardinal(m[1]))),
         Rule("number", r"\.(?<![A-Za-z\d]\.)(\d++)", lambda m: "point " + en_digits(m[1])),
-        Rule("minus", r"-(?=[\d$£€])(?<![\dA-Za-z)%°]-)|-(?=[\dA-Za-z(])(?<=\^\d-)", lambda m: " minus "),
+        Rule("minus", r"-(?=[\d$£€])(?<![\dA-Za-z)%°]-)|-(?=[\dA-Za-z\(])(?<=\^\d-)", lambda m: " minus "),
         Rule("minus", r"[-–]\s(?=\d|[A-Za-z](?![A-Za-z]))", lambda m: "minus " if before(m, _VARIABLE) else None),
         Rule("range", r"[-–~](?=\d)", lambda m: " to " if before(m, _RANGED) else None),
         Rule("range", r"–(?=[A-Z])", lambda m: " to " if before(m, _SMALL_LETTER) else None),
         Rule("sign", r"\+(?=\d)(?<![\dA-Za-z)]\+)", lambda m: "plus "),
         Rule("power", r"\^(\d{1,3})", _power),
-        Rule("sign", r"([=<>×÷≈≠≤≥±*+])\s?(?=[-A-Za-z\d(])", _operator),
+        Rule("sign", r"([=<>×÷≈≠≤≥±*+])\s?(?=[-A-Za-z\d\(])", _operator),
         Rule("sign", r"#(?=\d)", lambda m: "number "),
         Rule("sign", r"#(?=[A-Za-z])", lambda m: "hashtag "),
         Rule("sign", r"@(?=[A-Za-z]|\s\d)", lambda m: " at "),
@@ -430,11 +440,13 @@ def _table() -> Table:
         r"|[IVXLCDM]++(?![A-Za-z'])|vs(?![A-Za-z])"
     )
     return Table(
-        (r"\d", figures),
+        figures,
         (rf"(?<![A-Za-z\d])(?:{words})", letters),
         (r"[(.\-~–—+^=<>×÷≈≠≤≥±*°¥€£$%‰√∞∶&@/_#|₩₹₽¢`\\μΩ→]|'(?=\d0s)", signs),
     )
 
 
-_PLACES: Final = "[Rr]oom|[Ss]uite|[Ff]light|[Bb]us|[Gg]ate|[Hh]ighway|[Ii]nterstate|Boeing|Airbus|RTX|GTX|HTTP|Error"
+_PLACES: Final = (
+    "[Rr]oom|[Ss]uite|[Ff]light|[Bb]us|[Gg]ate|[Hh]ighway|[Ii]nterstate|Boeing|Airbus|RTX|GTX|HTTP|Error|[Pp]ort"
+)
 """After these a number of three or four figures is a name."""

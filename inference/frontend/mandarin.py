@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from functools import cache, lru_cache
+from operator import eq
 from typing import Final, NamedTuple
 
 import rjieba
@@ -52,7 +53,6 @@ _NAMED: Final = frozenset("曾单仇解任朴缪")
 """Surnames with which the segmenter's dictionary is right when it marks a word as a person."""
 _NO_WORDS: Final = ("地走了", "查话费")
 """What the segmenter's dictionary has by mistake."""
-_NEUTRAL_AFTER: Final = frozenset("的 了 着".split())
 
 
 def words_of(run: str) -> tuple[list[Spelling], list[str]]:
@@ -61,18 +61,21 @@ def words_of(run: str) -> tuple[list[Spelling], list[str]]:
     unspoken: list[str] = []
     text = simplified(run)
     words = _cut(text)
+    if any(map(eq, words, words[1:])):
+        words = _join_doubled(words)
     if "儿" in text:
         words = _join_rhotic(words)
-    ambiguous = context.ambiguous()
+    ambiguous, surnames = context.ambiguous(), context.surnames()
     framed = f"^{text}$"
     at = 0
     for number, word in enumerate(words):
         end = at + len(word)
         if word in ambiguous:
-            before = words[number - 1] if number else ""
-            after = words[number + 1] if number + 1 < len(words) else ""
-            found = context.reading(word, context.Place(framed, at + 1, end + 1, before, after, part_of_speech))
+            found = context.reading(word, _place(framed, at, words, number))
             spellings, silent = _spelled(word) if found is None else ((Spelling(word, *found),), ())
+        elif word[0] in surnames and 1 < len(word) < 4 and word not in PHRASES_DICT and word not in _fixed():
+            named = context.is_glued_name(word, _place(framed, at, words, number))
+            spellings, silent = _named(word) if named else _spelled(word)
         else:
             spellings, silent = _spelled(word)
         if text is not run and text[at:end] != run[at:end]:
@@ -81,6 +84,21 @@ def words_of(run: str) -> tuple[list[Spelling], list[str]]:
         unspoken += silent
         at = end
     return said, unspoken
+
+
+def _place(framed: str, at: int, words: list[str], number: int) -> context.Place:
+    before = words[number - 1] if number else ""
+    after = words[number + 1] if number + 1 < len(words) else ""
+    end = at + 1 + len(words[number])
+    return context.Place(framed, at + 1, end, before, after, words, number, part_of_speech)
+
+
+def _named(word: str) -> tuple[tuple[Spelling, ...], tuple[str, ...]]:
+    """A word that begins with a surname, as a name."""
+    spellings, silent = _spelled(word)
+    if silent:
+        return spellings, silent
+    return (Spelling(word, (*context.surnames()[word[0]], *spellings[0].readings[1:]), "surname"),), ()
 
 
 def is_word(text: str) -> bool:
@@ -132,8 +150,9 @@ def _found(word: str) -> _Found:
         return (fixed, "override table") if fixed else ((first_reading(word),), "character")
     if coloured := _erhua(word):
         return coloured, "erhua"
-    if len(word) > 2 and word.endswith(("不了", "不着")):  # 办不了 够不着
-        return (*_found(word[:-2])[0], "bu4", "liao3" if word[-1] == "了" else "zhao2"), "by parts"
+    if len(word) > 2 and word.endswith(("不了", "不着", "得着")):  # 办不了 够不着 用得着
+        middle, end = "bu4" if word[-2] == "不" else "de5", "liao3" if word[-1] == "了" else "zhao2"
+        return (*_found(word[:-2])[0], middle, end), "by parts"
     readings, rule = _parts(word)
     last = readings[-1]
     if last is not None and last[-1] != "5" and (word in _neutral() or _has_neutral_suffix(word)):
@@ -152,6 +171,17 @@ def _cut(run: str) -> list[str]:
         elif part:
             words += _segmenter().cut(part, hmm=False)
     return words
+
+
+def _join_doubled(words: list[str]) -> list[str]:
+    """Join a verb said twice that the segmenter took for two words: 自己|找|找. The second is neutral."""
+    joined: list[str] = []
+    for word in words:
+        if joined and word == joined[-1] and word + word in _neutral():
+            joined[-1] += word
+        else:
+            joined.append(word)
+    return joined
 
 
 def _join_rhotic(words: list[str]) -> list[str]:
@@ -192,8 +222,8 @@ def _rhotic(stem: str) -> tuple[str | None, ...]:
 def _has_neutral_suffix(word: str) -> bool:
     last, before = word[-1], word[-2]
     if last == "子":
-        return before not in _KEEPS_ZI
-    return last == "们" or (last in _NEUTRAL_AFTER and is_word(word))
+        return before not in _KEEPS_ZI and part_of_speech(word) != "nr"
+    return last == "们"
 
 
 def _parts(word: str) -> _Found:

@@ -28,16 +28,16 @@ _MONEY_WORD: Final = "元(?!旦|宵|月|素)|圆|美元|美金|欧元|英镑|日
 _ZEROS: Final = {"k": 3, "K": 3, "m": 6, "M": 6, "b": 9, "B": 9, "bn": 9}
 
 _COUNTED: Final = (
-    "个|位|次|天|倍|年(?!代|级)|小时|分钟|秒|点|刻钟|元(?!月|旦)|块|斤|公里|公斤|千克|千米|米|厘米|毫米|平方|平米|"
+    "个|位|次(?!方|元)|天|倍|年(?!代|级)|小时|分钟|秒|点(?!击|评|赞)|刻钟|元(?!月|旦)|块|斤|公里|公斤|千克|千米|米|厘米|毫米|平方|平米|"
     "立方|英里|英寸|海里|人|"
-    "种|条|张|本|只|件|杯|瓶|盒|箱|袋|包|桶|碗|盘|辆|台|架|艘|家|名|岁|周(?!年)|个月|克|间|座|层|部|篇|首|场|套|双|对|"
-    "把|支|枝|头|匹|"
+    "种|条(?!件)|张|本|只|件|杯|瓶|盒|箱|袋|包|桶|碗|盘|辆|台|架|艘|家|名|岁|周(?!年)|个月|克|间|座|层|部(?!门|分|署|队)|篇|首|场(?!地|景|所)|套|双|对|"
+    "把|支(?!持|付|出|援|撑|架)|枝|头|匹|"
     "棵|朵|颗|份|项|句|段|遍|趟|回|吨|升|亩|公顷|美元|欧元|英镑|日元|港元|万|亿|千|方|边|者|国|市|省|校|队|票|所|起|"
     "例|款|幅|枚|粒|滴|"
-    "片|根|串|顿|餐|节|声|代人|类|组|届|成|株|则|道|扇|面|批|阵|字|行|列|桌|户|口|封|宗|笔|束|股|轮|局|盏|顶|尊|门|副|"
+    "片|根|串|顿|餐|节(?!目|点|能)|声(?!明|音|称)|代人|类(?!似|型)|组(?!织|成|件)|届|成|株|则|道|扇|面|批|阵|字|行(?!业|动|驶|政|程)|列|桌|户|口|封|宗|笔|束|股|轮|局|盏|顶|尊|门|副|"
     "集|胜|负|球|"
-    "分钱|晚|夜|卡|任|盘|连|战|室(?!内|外|友)|厅|卫(?!生|星)|厨|步|拍|下|针|剂|拳|脚|眼|秒钟|斗|筐|篮|壶|罐|锅|勺|管|"
-    "瓣|团|堆|捆|幕|圈|招|辈|餐|男|女|大(?=\\d|一|两)|小(?=\\d)|听|打(?!印)|挂|记|处|伙|拨|排(?!名|行|放)|格(?!式)|助攻|抢断|盖帽|"
+    "分钱|晚|夜|卡|任|盘|连|战|室(?!内|外|友)|厅|卫(?!生|星)|厨|步|拍|抽|下|针|剂|拳|脚|眼|秒钟|斗|筐|篮|壶|罐|锅|勺|管|"
+    "瓣|团|堆|捆|幕|圈|招|辈|餐|男|女|大(?=\\d|一|两)|小(?=\\d)|听|打(?!印)|挂|记|处|伙|拨|排(?!名|行(?!业|动|驶|政|程)|放)|格(?!式)|助攻|抢断|盖帽|"
     "篮板|失误|犯规|瓦|伏|安(?!全|卓|装)|赫兹|兆|毫克|微克|毫秒|像素|字节|马力|尼特|流明|转(?!发|账|机)|帧"
 )
 """What 2 counts is 两."""
@@ -51,10 +51,13 @@ _PER: Final = (
     "间|节|户|单|盎司|颗|条|支|课时|季|学期|吨公里|箱|袋|包|桶|罐|批|卷|组|块|片|粒|枚|层|栋|头|只|棵|株|场|局|趟|对|双"
 )
 
+_PORTIONS: Final = "人天日周月年次包盒箱袋瓶件套份组台班桌间车队分秒时"
+
 _COUNTED_NEXT: Final = re.compile(rf"\s?(?:{_COUNTED})")
 _COUNTED_RANGE: Final = re.compile(rf"[到至]\d++\s?(?:{_COUNTED})")
 _CODE_JOINTS: Final = (
-    "号码?|尾号|为|是|还|就|仍|都|也|成|改|变|换|叫|填|输入?|选|到|了|的|请|您|你|我|[:：，、…“（(]|\\s|\\d{3,12}|[A-Za-z]-?|或者?|和|以及"
+    "号码?|尾号|为|是|还|就|仍|都|也|成|改|变|换|叫|填|输入?|选|到|了|的|请|您|你|我|[:：，、…“（(]|\\s|"
+    "\\d{2,}+|[A-Za-z]-?|或者?|和|以及|从|由"
 )
 """What may stand between the name of a code and the code: 密码还是, 验证码：, 状态码是301或."""
 _MEASURE_NEXT: Final = re.compile(rf"\s?(?:{_MEASURED}|人)")
@@ -62,23 +65,27 @@ _CLASS_NEXT: Final = re.compile(r"\s?(?:届|级|款|版|新款|赛季|财年|学
 _HANZI_NEXT: Final = re.compile(f"[{HANZI}]")
 _MODEL_ENDS: Final = re.compile(rf"\s?(?:{_MEASURED}|{_UNIT}|[GMTK]B?(?![A-Za-z]))|[,:：/-]\d")
 _CODE_BEFORE: Final = re.compile(
-    "(?:电话|手机|座机|传真|口令|QQ|qq|微信|账户|帐户|准考证|代码|编码|热线|拨打?|客服|[快请]打|致电|身份证|护照|门牌|车牌|"
-    "房间|端口|车次|航班|报错|分机|转|短信|(?<![大中小特几三信符引括问句第\\d])号|(?<![起筹砝价加尺数扫\\d])码)"
-    f"(?:{_CODE_JOINTS})*$"
+    "(?:电话|手机|座机|传真|口令|QQ|qq|微信|账户|帐户|准考证|代码|编码|热线|拨打?|客服|快打|请打|致电|身份证|护照|门牌|车牌|"
+    "房间|端口|车次|航班|报错|分机|转(?:(?<=\\d转)|(?<=\\d 转))(?=\\s?$)|短信|邮编|"
+    "号(?<![大中小特几三信符引括问句第\\d]号)|码(?<![起筹砝价加尺数扫\\d]码))"
+    f"(?:{_CODE_JOINTS})*+$"
 )
 _ANSWERED: Final = re.compile(
-    f"(?:返回|响应|报错?|抛出?|状态|提示|显示|出现|遇到|碰到|变成|一直|总是|HTTP|错误)(?:{_CODE_JOINTS}|个)*$"
+    f"(?:返回|响应|报错?|抛出?|状态|提示|显示|出现|遇到|碰到|变成|一直|总是|HTTP|错误)(?:{_CODE_JOINTS}|个)*+$"
 )
 """What a server said: 返回502, 一直报404."""
 _ROOM_BEFORE: Final = re.compile(
-    r"(?:单元|[A-Za-z\d一二三四五六七八九十](?:号?[楼栋座幢]|层|门|区)|宿舍|公寓|大厦|酒店|宾馆|房间|包厢|包间|办公楼|教学楼|住|入住|搬到)[的，,\s]?$"
+    r"(?:单元|[A-Za-z\d一二三四五六七八九十](?:号?[楼栋座幢]|层|门|区)|宿舍|公寓|大厦|酒店|宾馆|"
+    r"房间|包厢|包间|办公楼|教学楼|住|搬到)[的，,\s]?$"
+    r"|(?:教室|考场|会议室|病房|诊室|宿舍|房间)(?:[在是为：:]|[改换]到|号)?\s?$"
 )
+_FLIGHT_BEFORE: Final = re.compile(r"(?:航班|车次|[乘搭]坐?|坐|改签|改乘|转乘|[高动]铁|列车)号?[:：是为到了的]?\s?$")
 _ROOM_ENDS: Final = re.compile(rf"\s?(?:{_MEASURED}|{_MONEY_WORD}|[千百]?[万亿])")
 _CALLED: Final = re.compile("(?:打|拨|呼叫|叫|热线|报警|按|拨通)$")
 _CALLED_NEXT: Final = re.compile("报警|急救|热线|指挥中心|接警|电话|平台|客服|救护车")
 _NOT_CALLED_NEXT: Final = re.compile(rf"\s?(?:{_COUNTED}|折|分)")
 _SCORE: Final = re.compile(
-    "(?:比分[是为]?|以|比数|局分|总分|[场局盘节]|点球大战|点球|[领先落胜负平赢输]后?|逼平|战平|暂时)\\s?$"
+    "(?:比分[是为]?|以|比数|局分|总分|场|局|盘|节|点球大战|点球|(?:领|先|落|胜|负|平|赢|输)后?|逼平|战平|暂时)\\s?$"
 )
 _LABELLED_NEXT: Final = re.compile(r"\s?(?:号|栋|幢|单元|室|楼|线|型|系列|款|版)")
 _SCORE_NEXT: Final = re.compile(
@@ -92,18 +99,25 @@ _SPAN_BEFORE: Final = re.compile("[约近超有过达历长]$")
 _SPAN_NEXT: Final = re.compile("年(?:前|的?历史|的?文明|多|以前|之久)")
 _OLD: Final = re.compile("(?:公元前?|前)$")
 _HALF_KNOWN: Final = re.compile("(?:[上下中]午|早上?|晚上?|凌晨|傍晚|明早|今晚|深夜)\\s?$")
-_WARMTH_NEXT: Final = re.compile(rf"{_N}(?:{_TO}-?{_N})?\s?(?:°|度|摄氏)")
+_WARMTH_NEXT: Final = re.compile(rf"{_N}(?:(?:{_TO}|[到至])-?{_N})?\s?(?:°|度|摄氏)")
 _SHARE_NEXT: Final = re.compile(rf"{_N}\s?(?:%|‰|[千百]?[万亿]|元|分)")
-_NEGATIVE: Final = re.compile("(?:[为是到至达于约值额温得分化比负收回报的]|等于|同比|环比|增长|涨跌幅?|变动|增速)$")
+_NEGATIVE: Final = re.compile("(?:[为是到至达于约值额温得分化比负收回报的拔]|等于|同比|环比|增长|涨跌幅?|变动|增速)$")
 _NAME_BEFORE: Final = re.compile(f"[{HANZI}]$")
-_DATED: Final = re.compile("(?:预计|截[止至]|日期|时间|定[在于]|将于|[于从至到])[:：]?\\s?$")
+_DATED: Final = re.compile("(?:[今明昨后]天|预计|截[止至]|日期|时间|定[在于]|将于|[于从至到])[:：]?\\s?$")
 _DATED_NEXT: Final = re.compile(
-    r"\s?(?:[到发]货|上线|上映|截止|开[始售卖业学]|见面|[(（]?(?:周[一二三四五六日]|星期)|[晚早]|[上下中]午|\d{1,2}[:：点])"
+    r"\s?(?:[到发]货|上线|上映|截止|开[始售卖业学]|妇女节|情人节|见面|见|交|前|之前|回来|出发|考试|过期|生效|[(（]?(?:周[一二三四五六日]|星期)|[晚早]|[上下中]午|\d{1,2}[:：点])"
 )
+_SHARED_NEXT: Final = re.compile(r"\s?(?:的|是|为|左右|以上|=|杯|英?寸|$)")
 _CHAT: Final = re.compile("(?:^|[，。！？、~～…“”\\s]|[哈啊呀了吧呢哦])$")
-_CHAT_NEXT: Final = re.compile("$|[，。！？~～…”\\s]|快乐|啊|了|礼物|表白")
+_CHAT_NEXT: Final = re.compile(
+    "$|[，。！？~～…”\\s]|快乐|啊|了|的?礼物|表白|那天|这天|当天|情人节|红包|活动|笑|牛|真|太"
+)
 _ORDINAL: Final = re.compile("(?:第|[月年周初])$")
 _EQUALS_NEXT: Final = re.compile(r"\s?=")
+_SEATS: Final = frozenset("ANJr")
+"""Letters that are more often a seat's, a grade's or a name's than a unit."""
+_FORCE_NEXT: Final = re.compile("的?(?:[拉推压浮阻摩]?力|电|插|保险|空开|能|功|热)")
+_FORCE: Final = re.compile(r"(?:[力流载险丝能功热量]|\dV[、/,， ]?)[为是约达]?\s?$")
 _LATIN_BEFORE: Final = re.compile(r"[A-Za-z]\s?$")
 _TEXT_NEXT: Final = re.compile(rf"\s?(?:[{HANZI}，。；、）)！？：]|$)")
 _NUMBERED_NEXT: Final = re.compile("型|期|级|类|卷|章|部|届|世|阶段|度|相|号|代|区")
@@ -169,7 +183,9 @@ def _date(match: Match) -> str:
     return f"{zh_digits(match[1])}年{zh_number(match[2].lstrip('0'))}月{zh_number(match[3].lstrip('0'))}日"
 
 
-def _year_month(match: Match) -> str:
+def _year_month(match: Match) -> str | None:
+    if before(match, _CODE_BEFORE):
+        return None
     return f"{zh_digits(match[1])}年{zh_number(match[2].lstrip('0'))}月"
 
 
@@ -181,13 +197,15 @@ def _year_last(match: Match) -> str | None:
 
 
 def _month_and_day(match: Match) -> str | None:
-    """5/20 where the words around it speak of a day; elsewhere it is a fraction."""
-    dated = before(match, _DATED) or after(match, _DATED_NEXT)
+    """5/20 where the words around it speak of a day, or 11/25, which no fraction is; elsewhere it is a fraction."""
+    unlike = len(match[1]) == 2 and int(match[1]) < int(match[2]) and not after(match, _SHARED_NEXT)
+    dated = unlike or before(match, _DATED) or after(match, _DATED_NEXT)
     return f"{zh_cardinal(match[1])}月{zh_cardinal(match[2])}日" if dated else None
 
 
 def _years(match: Match) -> str | None:
-    return f"{zh_digits(match[1])}到{zh_digits(match[2])}" if int(match[1]) < int(match[2]) else None
+    first, word, last = match[1], match[2] or "", match[3]
+    return f"{zh_digits(first)}{word.strip()}到{zh_digits(last)}" if int(first) < int(last) else None
 
 
 def _year(match: Match) -> str | None:
@@ -277,6 +295,14 @@ def _service(match: Match) -> str | None:
     return zh_digits(match[1], "幺") if called and not after(match, _NOT_CALLED_NEXT) else None
 
 
+def _chat(match: Match) -> str | None:
+    """520, 2333, 666: what people mean by their sound, at the start of something said."""
+    if not before(match, _CHAT) or after(match, _MEASURE_NEXT):
+        return None
+    sure = match.group().startswith(("233", "1314")) or len(match.group()) > 3
+    return zh_digits(match.group()) if sure or after(match, _CHAT_NEXT) else None
+
+
 def _long(match: Match) -> str | None:
     counts = after(match, _MEASURE_NEXT) and match[1][0] != "0" and len(match[1]) < 16
     return None if counts else zh_digits(match[1])
@@ -331,6 +357,8 @@ def _range(match: Match) -> str:
         return f"{_number(low)}减{_number(high)}"
     if low.isdigit() and high.isdigit():
         falls = len(low) < 4 and int(low) > int(high[:4])  # a range rises
+        if match.string.endswith("满", 0, match.start()):
+            return f"{_number(low)}减{_number(high)}"  # 满300-50
         if falls and after(match, _LABELLED_NEXT):
             return f"{_number(low)}杠{_number(high)}"  # 5-3号楼
         if after(match, _SCORE_NEXT) or ((falls or before(match, _SCORE)) and not after(match, _MEASURE_NEXT)):
@@ -359,6 +387,8 @@ def _measure(match: Match) -> str | None:
     alone = len(unit) == 1 and unit.isascii() and not per and not high and not scale
     if alone and (before(match, _LATIN_BEFORE) or (" " in match.group() and not after(match, _TEXT_NEXT))):
         return None  # iPhone 5s, Model 3 s
+    if alone and unit in _SEATS and "." not in low and not before(match, _FORCE) and not after(match, _FORCE_NEXT):
+        return None  # 12A is a seat
     said = "两" if low == "2" and (scale or unit[0] != "°") else _number(low)
     if high:
         minus = "" if high[0] != "-" else "零下" if unit[0] == "°" else "负"
@@ -423,122 +453,143 @@ def _table() -> Table:
         rf"((?:US|HK|NT|AU?|CA?|S)?\$|[¥€£₩₹₽]|{_MONEY_CODE})\s?({_N})(?:{_TO}[¥$€£]?({_N}))?\s?"
         rf"(?:({_SCALE})|(bn|[KkMBb])(?![A-Za-z]))?(?:{_MONEY_WORD})?"
     )
-    per = rf"(?:/({_N})?({_UNIT}|{_PER}))?"
+    per = rf"(?:/({_N}(?=(?:[mdμ]?[Llg]|k[gm]|m|cm|min|h|s)(?![A-Za-z])))?({_UNIT}|{_PER}))?"
     scale = rf"({_SCALE})?\s?"
     figures = [
-        Rule("code", r"\d++(?:[-:./, +*=_~x][ ]?\d++){24,}+", _chain),
+        Rule("code", r"\d++(?:[-:./, +*=_~x][ ]?\d++){24,}+", _chain, next=" -.,/:a"),
         Rule("list", r"(?<![^\n])(\d{1,2})[.)）．](?!\d)\s*+(?=.)|(\d{1,2})\.(?=\s?[一-鿿])",
-             lambda m: zh_cardinal(m[1] or m[2]) + "、"),
+             lambda m: zh_cardinal(m[1] or m[2]) + "、", next="h.a"),
         # dates
         Rule("date", r"([12]\d{3})[-/.](1[0-2]|0?[1-9])[-/.](3[01]|[12]\d|0?[1-9])(?!\d|[-/.]\d)(?:T(?=\d\d:))?",
-             _date),
-        Rule("date", r"(3[01]|[12]\d|0?[1-9])/(3[01]|[12]\d|0?[1-9])/((?:19|20)\d\d)(?![\d/])", _year_last),
-        Rule("date", r"((?:19|20)\d\d)[-/.](0[1-9]|1[0-2])(?![\d.]|[-/]\d|\s?[元%万亿倍米])", _year_month),
+             _date, next="-/."),
+        Rule("date", r"(3[01]|[12]\d|0?[1-9])/(3[01]|[12]\d|0?[1-9])/((?:19|20)\d\d)(?![\d/])", _year_last, next="/"),
+        Rule("date", r"((?:19|20)\d\d)[-/.](0[1-9]|1[0-2])(?![\d.]|[-/]\d|\s?[元%万亿倍米])", _year_month, next="-/."),
         Rule("date", r"((?:19|20)\d\d)[-/](\d\d)(?=\s?(?:赛季|学年|财年|年度))",
-             lambda m: zh_digits(m[1] + m[2])),
-        Rule("date", rf"(\d{{4}})(?:\s?年)?(?:{_TO}|至|到)(\d{{4}})(?=\s?(?:年|学年|赛季|届|财年))", _years, bare=True),
-        Rule("date", rf"((?:19|20)\d\d){_TO}((?:19|20)\d\d)(?![\d.元万亿:-])", _years),
+             lambda m: zh_digits(m[1] + m[2]), next="-/"),
+        Rule("date", rf"(\d{{4}})(\s?年)?(?:{_TO}|至|到)(\d{{4}})(?=\s?(?:年|学年|赛季|届|财年))", _years, next="h -a"),
+        Rule("date", rf"((?:19|20)\d\d)(){_TO}((?:19|20)\d\d)(?![\d.元万亿:-])", _years, next=" -"),
         Rule("date", rf"(\d{{3}})(?=年?{_TO}\d{{3,4}}年)|(?<=年[-~～–—])(\d{{3}})(?=年)",
-             lambda m: zh_digits(m.group()), bare=True),
+             lambda m: zh_digits(m.group()), next="h -"),
         Rule("date", r"(1[0-2]|[1-9])/(3[01]|[12]\d|[1-9])(?![\d/]|\.\d)",
-             _month_and_day),
-        Rule("date", r"(\d{3,4}|0\d|[5-9][1-9])(?=\s?年(?!代|级|后|来|内|间|的历史|以|前))", _year, bare=True),
-        Rule("date", r"([12]\d{3})(?=年(?:前|后|来|间|以))", _year, bare=True),
-        Rule("date", r"0([1-9])(?=\s?[月日号])", lambda m: zh_cardinal(m[1]), bare=True),
+             _month_and_day, next="/"),
+        Rule("date", r"(\d{3,4}|0\d|[5-9][1-9])(?=\s?年(?!代|级|后|来|内|间|的历史|以|前))", _year, next="h "),
+        Rule("date", r"([12]\d{3})(?=年(?:前|后|来|间|以))", _year, next="h"),
+        Rule("date", r"((?:19|20)\d\d)(?=\s?(?:Q[1-4]|H[12])(?![A-Za-z\d]))", lambda m: zh_digits(m[1]), next=" a"),
+        Rule("date", r"(?<=[〔\[\(（])((?:19|20)\d\d)(?=[〕\])）])", lambda m: zh_digits(m[1]), next="ha"),
+        Rule("date", r"0([1-9])(?=\s?[月日号])", lambda m: zh_cardinal(m[1]), next="h "),
         Rule("date", r"(\d{1,2})[·•.](\d{1,2})(?=\s?(?:事件|事变|运动|大?地震|惨案|革命|恐怖|袭击))",
-             lambda m: zh_digits(m[1] + m[2], "幺")),
-        Rule("date", r"(\d{1,2})\.(\d{1,2})(?=小?长?假期?|黄金周|劳动节|国庆|大促|购物|狂欢|促销|年中|晚会|节)", _festival),
-        Rule("date", r"(\d{1,2})·(\d{1,2})(?!\d)", lambda m: zh_digits(m[1] + m[2])),
+             lambda m: zh_digits(m[1] + m[2], "幺"), next=".a"),
+        Rule("date", r"(?<!第)(\d{1,2})\.(\d{1,2})(?=小?长?假期?|黄金周|劳动节|国庆|大促|购物|狂欢|促销|年中|晚会|"
+             r"妇女节|女[神生王]节)", _festival, next="."),
+        Rule("date", r"(\d{1,2})·(\d{1,2})(?!\d)", lambda m: zh_digits(m[1] + m[2]), next="a"),
         Rule("date", r"(00|05|10|50|60|70|75|80|85|90|95)(?=后(?!面|续|来|天|半|卫|台|期|备|果|代|\d))|(00)(?=年代)",
-             lambda m: zh_digits(m.group()), bare=True),
+             lambda m: zh_digits(m.group()), next="h"),
         # the clock
-        Rule("time", rf"([01]?\d|2[0-4])[:：]([0-5]\d)(?:[:：]([0-5]\d))?(?!\d|[:：]\d)(?:\s?{half})?", _clock),
-        Rule("time", rf"(1[0-2]|[1-9])\s?{half}", lambda m: _hour(m[1], m[2], m)),
-        Rule("time", r"(\d{1,2})'\s?(\d{1,2})(?:\"|'')", lambda m: f"{zh_cardinal(m[1])}分{zh_cardinal(m[2])}秒"),
+        Rule("time", rf"([01]?\d|2[0-4])[:：]([0-5]\d)(?:[:：]([0-5]\d))?(?!\d|[:：]\d)(?:\s?{half})?",
+             _clock, next=":"),
+        Rule("time", rf"(1[0-2]|[1-9])\s?{half}", lambda m: _hour(m[1], m[2], m), next=" a"),
+        Rule("time", r"(\d{1,2})'\s?(\d{1,2})(?:\"|'')",
+             lambda m: f"{zh_cardinal(m[1])}分{zh_cardinal(m[2])}秒", next="a"),
         # telephone, identity and card numbers, rooms, roads
-        Rule("telephone", rf"{mobile}|1[3-9]\d[- ]?\d{{4}}[- ]?\d{{4}}(?!\d)", _phone, bare=True),
-        Rule("telephone", r"(?:0\d{2,3}|400|800)[- ]\d{3,4}[- ]?\d{4}(?!\d)|[48]00\d{7}(?!\d)", _phone, bare=True),
-        Rule("telephone", r"\d{3,4}-\d{7,8}(?![\d.])", _phone),
-        Rule("telephone", r"(1[12]\d|12\d{3}|100\d\d|95\d{3})(?!\d|[.,:]\d)", _service, bare=True),
-        Rule("identity number", r"(\d{17})([\dXx])(?![\dA-Za-z])", _identity, bare=True),
+        Rule("telephone", rf"{mobile}|1[3-9]\d[- ]?\d{{4}}[- ]?\d{{4}}(?!\d)", _phone),
+        Rule("telephone", r"(?:0\d{2,3}|400|800)[- ]\d{3,4}[- ]?\d{4}(?!\d)|[48]00\d(?:-?\d{3}){2}(?!\d)", _phone),
+        Rule("telephone", r"(\d{1,6})\*{2,12}(\d{1,6}[Xx]?)(?!\d)",
+             lambda m: f"{zh_digits(m[1], '幺')} {zh_digits(m[2], '幺')}", next="a"),
+        Rule("telephone", r"\d{3,4}-\d{7,8}(?![\d.])", _phone, next="-"),
+        Rule("telephone", r"(1[12]\d|12\d{3}|100\d\d|95\d{3})(?!\d|[.,:]\d)", _service),
+        Rule("identity number", r"(\d{17})([\dXx])(?![\dA-Za-z])", _identity),
         Rule("card number", r"\d{4}(?:[ -]\d{4}){2,4}(?:[ -]\d{1,4})?(?!\d)",
-             lambda m: zh_digits(m.group().replace("-", " "), "幺")),
-        Rule("code", r"\d++(?:[- ]\d++){1,4}(?!\.\d)", lambda m: _grouped(m) if before(m, _CODE_BEFORE) else None),
-        Rule("code", r"\d++(?:-\d++){2,4}(?![.-]?\d|\s?=)", _grouped),
-        Rule("code", r"(\d{3,}+)(?![.,]\d|%)", _code, bare=True),
-        Rule("code", r"0x([\dA-Fa-f]{1,16})(?![A-Za-z\d])", lambda m: f"零 x {_spelled(m[1])}"),
+             lambda m: zh_digits(m.group().replace("-", " "), "幺"), next=" -"),
+        Rule("code", r"\d++(?:[- ]\d++){1,4}(?!\.\d)",
+             lambda m: _grouped(m) if before(m, _CODE_BEFORE) else None, next=" -"),
+        Rule("code", r"\d++(?:-\d++){2,4}(?![.-]?\d|\s?=)", _grouped, next="-"),
+        Rule("code", r"(\d{3,}+)(?![.,]\d|%)", _code),
+        Rule("code", r"0x([\dA-Fa-f]{1,16})(?![A-Za-z\d])", lambda m: f"零 x {_spelled(m[1])}", next="a"),
         Rule("code", r"([1-5]\d\d)(?!\d|[.,]\d|%)",
-             lambda m: zh_digits(m[1]) if before(m, _ANSWERED) and not after(m, _ROOM_ENDS) else None, bare=True),
+             lambda m: zh_digits(m[1]) if before(m, _ANSWERED) and not after(m, _ROOM_ENDS) else None),
         Rule("room", r"([1-9]\d?[0-4]\d)(?!\d|[.,:-]\d|%)(?<!00)",
-             lambda m: zh_digits(m[1], "幺") if before(m, _ROOM_BEFORE) and not after(m, _ROOM_ENDS) else None, bare=True),
-        Rule("code", r"(?<=波音)(7\d7)-(\d00|\d\d?)(?!\d)", lambda m: f"{zh_digits(m[1])}杠{zh_cardinal(m[2])}"),
+             lambda m: zh_digits(m[1], "幺") if before(m, _ROOM_BEFORE) and not after(m, _ROOM_ENDS) else None),
+        Rule("code", r"(?<=波音)(7\d7)-(\d00|\d\d?)(?!\d)",
+             lambda m: f"{zh_digits(m[1])}杠{zh_cardinal(m[2])}", next="-"),
         Rule("code", rf"(\d{{3,5}})(?!\d)(?=\s?(?:{_PLACED}))|(\d{{3,4}})(?!\d)(?=路(?!程|途|口|费|线))",
-             lambda m: zh_digits(m.group(), "幺"), bare=True),
+             lambda m: zh_digits(m.group(), "幺")),
         Rule("code", r"(?<=[机空歼轰运直音客龙麟玑])(\d{2,4})(?![\d.,]|\s?(?:万|亿|个|元|人|年|架|台|岁|%))",
-             lambda m: _serial(m[1]), bare=True),
-        Rule("code", r"520|1314|233++|666++|886?(?!\d)",
-             lambda m: zh_digits(m.group()) if before(m, _CHAT) and after(m, _CHAT_NEXT) else None, bare=True),
-        Rule("code", r"7-11(?=便利|店|门店|超市)", lambda m: "七十一"),
-        Rule("code", rf"({'|'.join(_KNOWN)})(?!\d|[.,]\d|\s?{_MEASURED}|户)", lambda m: _KNOWN[m[1]], bare=True),
-        Rule("code", r"(0\d++|\d{9,}+)(?![.,]\d)", _long, bare=True),
+             lambda m: _serial(m[1])),
+        Rule("code", r"520(?!\d)|1314(?!\d)|233++(?!\d)|666++(?!\d)|886?(?!\d)",
+             _chat),
+        Rule("code", r"7-11(?=便利|店|门店|超市)", lambda m: "七十一", next="-"),
+        Rule("code", rf"({'|'.join(_KNOWN)})(?!\d|[.,]\d|\s?{_MEASURED}|户)", lambda m: _KNOWN[m[1]]),
+        Rule("code", r"(0\d++|\d{9,}+)(?![.,]\d)", _long),
         # money
         Rule("money", rf"({_N})\s?({_SCALE})?\s?({_MONEY_CODE}|[$€£](?!\d))(?![A-Za-z])",
-             lambda m: _number(m[1]) + (m[2] or "") + _CURRENCY[m[3]], bare=True),
-        Rule("money", rf"({_N})(?=\s?(?:{_MONEY_WORD}))", lambda m: "两" if m[1] == "2" else _price(m[1]), bare=True),
+             lambda m: _number(m[1]) + (m[2] or "") + _CURRENCY[m[3]], next="h .,a"),
+        Rule("money", rf"({_N})(?=\s?(?:{_MONEY_WORD}))", lambda m: "两" if m[1] == "2" else _price(m[1]), next="h .,"),
         # shares and measures
         Rule("angle", r"(\d{1,3})°\s?(\d{1,2})'(?:(\d{1,2})(?:\"|''))?",
-             lambda m: f"{zh_cardinal(m[1])}度{_number(m[2])}分" + (f"{_number(m[3])}秒" if m[3] else "")),
-        Rule("percent", rf"({_N})([%‰]?)(?:{_TO}|至|到)(-?)({_N})([%‰])", _percents, bare=True),
-        Rule("percent", rf"({_N})\s?([%‰])", lambda m: ("百分之" if m[2] == "%" else "千分之") + _number(m[1])),
-        Rule("unit", rf"({_N})\s?({_UNIT})?{_TO}(-?{_N})\s?{scale}({_UNIT}){per}", _measure),
-        Rule("unit", rf"({_N})(\s?)(){scale}({_UNIT}){per}(?!网络|手机|信号|基站|时代)", _measure, bare=True),
+             lambda m: f"{zh_cardinal(m[1])}度{_number(m[2])}分" + (f"{_number(m[3])}秒" if m[3] else ""), next="a"),
+        Rule("percent", rf"({_N})([%‰]?)(?:{_TO}|至|到)(-?)({_N})([%‰])", _percents, next="h -.,a"),
+        Rule("percent", rf"({_N})\s?([%‰])",
+             lambda m: ("百分之" if m[2] == "%" else "千分之") + _number(m[1]), next=" .,a"),
+        Rule("unit", rf"({_N})[Ww](?=用户|粉|播放|阅读|人|元|块|点赞|年薪)",
+             lambda m: ("两" if m[1] == "2" else _number(m[1])) + "万", next=".,a"),
+        Rule("unit", rf"({_N})\s?({_UNIT})?{_TO}(-?{_N})\s?{scale}({_UNIT}){per}", _measure, next=" -.,a"),
+        Rule("unit", rf"({_N})(\s?)(){scale}({_UNIT}){per}(?!网络|手机|信号|基站|时代|公司|口罩|胶)",
+             _measure, next="h .,a"),
         Rule("unit", rf"({_N})w(?![A-Za-z\d]|灯|的?功率|快充)",
-             lambda m: ("两" if m[1] == "2" else _number(m[1])) + "万"),
-        Rule("unit", rf"({_N})\"(?=\s?(?:屏|显示|笔记本|电视|平板|的))", lambda m: _number(m[1]) + "英寸"),
-        Rule("unit", r"(720|1080|1440|2160)(?=[pPi](?![A-Za-z]))", lambda m: zh_digits(m[1])),
+             lambda m: ("两" if m[1] == "2" else _number(m[1])) + "万", next=".,a"),
+        Rule("unit", rf"({_N})\"(?=\s?(?:屏|显示|笔记本|电视|平板|的))", lambda m: _number(m[1]) + "英寸", next=".,a"),
+        Rule("unit", r"([1-9][1-9])(?=折)", lambda m: zh_digits(m[1]), next="h"),
+        Rule("unit", r"(720|1080|1440|2160)(?=[pPi](?![A-Za-z]))", lambda m: zh_digits(m[1]), next="a"),
         Rule("unit", r"(\d++)([米元块角万千百秒])(\d)(?![\d.多几余来]|\s?[年月日号点分个元万千百十米块角毛厘人名台])",
-             lambda m: f"{'两' if m[1] == '2' else _number(m[1])}{m[2]}{zh_digits(m[3])}", bare=True),
+             lambda m: f"{'两' if m[1] == '2' else _number(m[1])}{m[2]}{zh_digits(m[3])}", next="h"),
         Rule("unit", r"(\d++)([米秒])(\d\d)(?![\d.]|\s?[年月日个元万人])",
-             lambda m: f"{'两' if m[1] == '2' else _number(m[1])}{m[2]}{zh_digits(m[3])}", bare=True),
+             lambda m: f"{'两' if m[1] == '2' else _number(m[1])}{m[2]}{zh_digits(m[3])}", next="h"),
         # addresses, versions, scores, ratios, ranges, fractions
         Rule("address", r"((?:\d{1,3}\.){3}\d{1,3})(?::(\d{1,5}))?(?!\d|\.\d)",
-             lambda m: zh_digits(m[1].replace(".", "点"), "幺") + (f"冒号{zh_digits(m[2], '幺')}" if m[2] else "")),
-        Rule("version", r"\d{1,9}(?:\.\d{1,9}){2,9}(?!\d|\.\d)", lambda m: "点".join(map(_part, m.group().split(".")))),
-        Rule("score", r"\d{1,3}[-–]\d{1,3}(?:[、，,]\s?\d{1,3}[-–]\d{1,3}){1,8}(?![\d-])", _scores),
-        Rule("ratio", rf"{_N}(?:\s?[:：∶]\s?{_N}){{1,7}}", _ratio),
-        Rule("range", rf"({_N}){_TO}({_N})(?!\d|[-~～–—]\d)", _range),
-        Rule("range", r"2(?=[到至]\d)", lambda m: "两" if _COUNTED_RANGE.match(m.string, m.end()) else None, bare=True),
-        Rule("range", rf"([1-9])、([1-9])(?=\s?(?:{_COUNTED}))", _few, bare=True),
-        Rule("unit", rf"({_N})/({_N})\s?mmHg", lambda m: f"{_number(m[1])}、{_number(m[2])}毫米汞柱"),
-        Rule("fraction", r"(?:(\d{1,4})\s)?(\d{1,9})/(\d{1,9})(?![\d/]|\.\d)", _fraction),
-        Rule("sum", rf"({_N})\s?[xX×*]\s?(?={_N})", lambda m: _number(m[1]) + "乘"),
-        Rule("number", _N, _plain, bare=True),
+             lambda m: zh_digits(m[1].replace(".", "点"), "幺") + (f"冒号{zh_digits(m[2], '幺')}" if m[2] else ""),
+             next="."),
+        Rule("version", r"\d{1,9}(?:\.\d{1,9}){2,9}(?!\d|\.\d)",
+             lambda m: "点".join(map(_part, m.group().split("."))), next="."),
+        Rule("score", r"(?<!\d[、，,])\d{1,3}[-–]\d{1,3}(?:[、，,]\s?\d{1,3}[-–]\d{1,3}){1,8}(?![\d-])",
+             _scores, next="-"),
+        Rule("ratio", rf"{_N}(?:\s?[:：∶]\s?{_N}){{1,7}}", _ratio, next=" .,:"),
+        Rule("code", r"(?<=[图表式例题])(\d{1,2})-(\d{1,2})(?![\d.-])",
+             lambda m: f"{zh_cardinal(m[1])}杠{zh_cardinal(m[2])}", next="-"),
+        Rule("range", rf"({_N}){_TO}({_N})(?!\d|[-~～–—]\d)", _range, next=" -.,"),
+        Rule("range", r"2(?=[到至]\d)", lambda m: "两" if _COUNTED_RANGE.match(m.string, m.end()) else None, next="h"),
+        Rule("range", rf"([1-9])、([1-9])(?=\s?(?:{_COUNTED}))", _few, next="h"),
+        Rule("unit", rf"({_N})/({_N})\s?mmHg", lambda m: f"{_number(m[1])}、{_number(m[2])}毫米汞柱", next="/.,"),
+        Rule("fraction", r"(?:(\d{1,4})\s)?(\d{1,9})/(\d{1,9})(?![\d/]|\.\d)", _fraction, next=" /"),
+        Rule("sum", rf"({_N})\s?[xX×*]\s?(?={_N})", lambda m: _number(m[1]) + "乘", next=" .,a"),
+        Rule("number", _N, _plain),
     ]  # fmt: skip
     signs = [
         Rule("ornament", rf"{ornament}|\*\*", lambda m: m.group()),
         Rule("telephone", r"\(0\d{2,3}\)\s?\d{3,4}[- ]?\d{4}(?!\d)", _phone),
-        Rule("list", r"(?<![^\n])[(（](\d{1,2})[)）]\s*+(?=.)", lambda m: zh_cardinal(m[1]) + "、"),
+        Rule("list", r"(?<![^\n])[\(（](\d{1,2})[)）]\s*+(?=.)", lambda m: zh_cardinal(m[1]) + "、"),
         Rule("telephone", rf"\+{mobile}|\+\d{{1,3}}(?:[- ]\d{{2,4}}){{2,4}}(?!\d)", _phone),
         Rule("money", money, _money),
         Rule("number", r"\.(?<![A-Za-z\d]\.)(\d++)", lambda m: "零点" + zh_digits(m[1])),
         Rule("minus", r"-(?=\d)(?<![\dA-Za-z)）年月日点时分秒号%°]-)", _negative),
         Rule("range", r"(?:[-~～–]|—{1,2})\s?(?=[\d¥$-])", lambda m: "到" if before(m, _RANGED) else None),
-        Rule("power", rf"\^(-?\d{{1,3}})(?:\s?({_UNIT})(?:/({_UNIT}))?)?", _power),
+        Rule("power", rf"\^(-?\d{{1,3}})(?:\s?({_UNIT}))?(?:/({_UNIT}))?", _power),
         Rule("sign", rf"\+(?={_N}\s?[%‰])(?<![A-Za-z\d)%]\+)", lambda m: "正"),
         Rule("sign", r"#(\d{3,9})(?!\d)", lambda m: zh_digits(m[1])),
         Rule("sign", r"==(?=\s?[A-Za-z\d])", lambda m: "等于"),
-        Rule("sign", r"([=<>×÷≈≠≤≥±*+])\s?(?=[-A-Za-z\d(（])", _operator),
+        Rule("sign", r"([=<>×÷≈≠≤≥±*+])\s?(?=[-A-Za-z\d\(（])", _operator),
         Rule("sign", rf"\+(?=\s?[{HANZI}])(?<=[\dwkW万千百亿]\+)", lambda m: "多"),
         Rule("sign", r"\+(?=\d)|(?<=[A-Za-z\d百千万亿])\+", lambda m: "加"),
         Rule("sign", r"[×÷±≈≠≤≥‰∶√∞¥€£$%=°¢μΩ₩₹₽]|→(?=.)", lambda m: _SYMBOLS[m.group()]),
         Rule("sign", r"(?<=[A-Za-z] )&\s?(?=[A-Za-z])|(?<=[A-Za-z])&\s?(?=[A-Za-z])", lambda m: "and "),
         Rule("sign", r"&", lambda m: "和"),
-        Rule("sign", r"@(?=[A-Za-z一-鿿])", lambda m: " at "),
+        Rule("sign", r"@(?=[A-Za-z\d一-鿿])", lambda m: " at "),
         Rule("sign", r"-(?<![A-Za-z][A-Za-z]-)(?<=[A-Z]-)(?![A-Za-z\d-])", lambda m: "减"),
         Rule("joint", r"[-_](?=[A-Za-z\d])(?<=[A-Za-z\d][-_])", lambda m: " "),
-        Rule("per", rf"/(?=(?:{_PER}))(?<=[元块米克斤升吨次万千百\d]/)|/(?=\d)(?<=[元块]/)", lambda m: "每"),
-        Rule("per", rf"/(?=\d++(?:{_PER}))", lambda m: "每" if before(m, _PRICED) else None),
-        Rule("per", rf"/({_UNIT})(?<![^元块米克斤升吨次]/)", lambda m: "每" + units.in_mandarin(m[1])),
+        Rule("per", rf"/(?=(?:{_PER}))(?<=[元块米里克斤升吨次万千百\d]/)|/(?=\d)(?<=[元块]/)", lambda m: "每"),
+        Rule("per", rf"(?<=\d[个张件本粒片袋包盒瓶支只条份人次里])/(?=[{_PORTIONS}](?![{HANZI}]))", lambda m: "每"),
+        Rule("per", rf"/(?={_N}\s?(?:{_PER}|{_UNIT}))", lambda m: "每" if before(m, _PRICED) else None),
+        Rule("per", rf"/(?<=[元块米克斤升吨次万亿千百]/)({_UNIT})", lambda m: "每" + units.in_mandarin(m[1])),
+        Rule("per", r"/s(?![A-Za-z])(?<=[KMGTk][Bb]/s)", lambda m: "每秒"),
         Rule("slash", r"/\s?(?=\S)", lambda m: "、"),
         Rule("file name", r"\.(?=[a-z\d])(?<=[A-Za-z\d]\.)", lambda m: "点"),
     ]  # fmt: skip
@@ -556,8 +607,15 @@ def _table() -> Table:
              lambda m: m[1] + " " + zh_digits(m[2], "幺")),
         Rule("code", r"([A-Z]{1,2})-?(\d{2,4})(?=\s?(?:次|航班|列车|高铁|动车|客机))",
              lambda m: m[1] + zh_digits(m[2], "幺")),
+        Rule("code", r"([A-Z]{1,4})\s?(\d{3,5}(?:\.\d{1,2})?)-((?:19|20)\d\d)(?![\d.-])",
+             lambda m: f"{m[1]} {zh_digits(m[2].replace('.', '点'))}杠{zh_digits(m[3])}"),
+        Rule("serial", r"([A-Z])\.(\d{3})(?![\d.])", lambda m: f"{m[1]}点{zh_digits(m[2])}"),
+        Rule("code", r"([A-Z]{1,2})(\d{3,4})(?![\dA-Za-z])",
+             lambda m: m[1] + zh_digits(m[2], "幺") if before(m, _FLIGHT_BEFORE) else None),
         Rule("serial", r"([A-Za-z]++)(\d{1,2})-(\d{3,5})(?!\d|[.,]\d)",
              lambda m: f"{m[1]}{zh_cardinal(m[2])} {zh_digits(m[3])}"),
+        Rule("serial", rf"([A-Za-z]++)-?({_N})-(\d++)(?=[A-Z](?![A-Za-z]))",
+             lambda m: f"{m[1]}{_number(m[2])} {_number(m[3])}"),
         Rule("serial", r"([A-Za-z]++)-(\d++(?:-\d++){1,5})(?!\.\d)",
              lambda m: f"{m[1]} {zh_digits(m[2].replace('-', ' '))}"),
         Rule("serial", r"([A-Za-z]++)[- ](\d{3,4})(?![\d.,%]|[-:/]\d)", _model),
@@ -566,8 +624,7 @@ def _table() -> Table:
     ]  # fmt: skip
     words = r"[A-Za-z]++(?=[-_ ·]?\d|\$\d|\.\s?\d|[+#])|[IVX]++(?![A-Za-z])|vs(?![A-Za-z])|Ctrl(?![A-Za-z])"
     return Table(
-        (rf"\d(?=\d*+(?:[{HANZI}。，、；！？”）]|$))", [rule for rule in figures if rule.bare]),
-        (r"\d", figures),
+        figures,
         (rf"(?<![A-Za-z\d])(?:{words})", letters),
         (r"[(（.\-~～–—+^=<>×÷≈≠≤≥±*°¥€£$%‰√∞&@/_#|₩₹₽¢∶→μΩ`\\]", signs),
     )

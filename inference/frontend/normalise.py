@@ -122,6 +122,7 @@ def _known_characters(text: str, unspoken: list[str], changes: list[Change]) -> 
     def replace(match: re.Match[str]) -> str:
         run = match.group()
         if match.lastindex:  # accents of the letter before
+            note(changes, "accent", run, "")
             return ""
         if _FULL_WIDTH.fullmatch(run):
             rule, after = "width", unicodedata.normalize("NFKC", run)

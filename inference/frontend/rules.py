@@ -8,6 +8,7 @@ either takes what it runs over or looks no further than a bounded number of char
 from __future__ import annotations
 
 import re
+import string
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -19,8 +20,15 @@ MAX_CHANGES: Final = 1000
 
 _NEAR: Final = 24
 """Characters before a match that a rule may look at."""
+_HANDFUL: Final = 8
+"""Rules to a pattern: when one declines, no more than these are asked one by one."""
+
+_LATIN: Final = frozenset(string.ascii_letters + string.digits)
+_CAPTURING: Final = re.compile(r"(?<!\\)\((?!\?)")
+_KINDS: Final = dict(zip("\n ~～–—-：∶:.,/", "  -----:::.,/", strict=True)) | {"": "h"}
 
 Match = re.Match[str]
+_Matcher = Callable[[str, int, int], Match | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,17 +37,19 @@ class Rule:
 
     name: str
     pattern: str
-    """Groups are numbered, not named; no back-references."""
+    """Groups are numbered, not named; no back-references; an opening bracket that is no group is escaped."""
     say: Callable[[Match], str | None]
-    bare: bool = False
-    """Whether it may fit figures that no sign, blank or letter follows. Most figures in Chinese are such."""
+    next: str = "h -.,/:a"
+    """Kinds of characters that may follow the figures it begins with, so that few rules are asked at each spot: `h` is
+    a hanzi or the end, `-` any dash, `a` whatever has no other kind. Of no meaning where a rule begins otherwise."""
 
 
 class Table:
-    """Rules by what they begin with: each branch is the pattern of its spots and the rules to be asked there."""
+    """Rules by what they begin with: figures, or what each branch's pattern of spots says."""
 
-    def __init__(self, *branches: tuple[str, Sequence[Rule]]) -> None:
-        self._spot = re.compile("|".join(f"({spot})" for spot, _ in branches))
+    def __init__(self, figures: Sequence[Rule], *branches: tuple[str, Sequence[Rule]]) -> None:
+        self._spot = re.compile("|".join((r"(\d++)", *(f"({spot})" for spot, _ in branches))))
+        self._figures = {kind: _Branch([rule for rule in figures if kind in rule.next]) for kind in "h -.,/:a"}
         self._branches = [_Branch(rules) for _, rules in branches]
 
     def say(self, text: str, changes: list[Change], seen: str | None, at: int, end: int | None) -> str:
@@ -49,21 +59,29 @@ class Table:
         """
         seen = text if seen is None else seen
         end = len(text) if end is None else end
-        search, branches = self._spot.search, self._branches
+        search, figures, branches = self._spot.search, self._figures, self._branches
         said: list[str] = []
         copied = at
         while spot := search(seen, at, end):
-            start = spot.start()
-            found = branches[(spot.lastindex or 1) - 1].first(seen, start, end)
+            start, stop = spot.span()
+            if spot.lastindex == 1:
+                branch = figures[_kind(seen[stop] if stop < end else "")]
+            else:
+                branch = branches[(spot.lastindex or 2) - 2]
+            found = branch.first(seen, start, end)
             if found is None:
-                at = spot.end()
+                at = stop
                 continue
             name, at, after = found
             if len(changes) < MAX_CHANGES:
                 note(changes, name, text[start:at], after.strip())
-            said += (text[copied:start], _apart(seen[start - 1 : start], after))
-            if at < end and after and _is_latin(after[-1]) and _is_latin(seen[at]):
-                said.append(" ")
+            said.append(text[copied:start])
+            if after:  # words of letters do not run together with what stands beside them
+                if after[0] in _LATIN and seen[start - 1 : start] in _LATIN:
+                    said.append(" ")
+                said.append(after)
+                if after[-1] in _LATIN and at < end and seen[at] in _LATIN:
+                    said.append(" ")
             copied = at
         if not said:
             return text[copied:end]
@@ -72,35 +90,42 @@ class Table:
 
 
 class _Branch:
-    """Rules for one kind of spot, compiled into one pattern."""
+    """Rules for one kind of spot, a handful compiled into each pattern, which tells the first of them that may fit.
+
+    The pattern has no groups but an empty one after each rule: groups inside would double its cost.
+    """
 
     def __init__(self, rules: Sequence[Rule]) -> None:
-        self._rules = [(rule.name, re.compile(rule.pattern).match, rule.say) for rule in rules]
-        self._any = re.compile("|".join(f"({rule.pattern})" for rule in rules)).match
-        self._number: dict[int | None, int] = {}
-        group = 1
-        for number, rule in enumerate(rules):
-            self._number[group] = number  # the outermost group of an alternative closes last
-            group += re.compile(rule.pattern).groups + 1
+        self._handfuls = [_compiled(rules[at : at + _HANDFUL]) for at in range(0, len(rules), _HANDFUL)]
 
     def first(self, seen: str, start: int, end: int) -> tuple[str, int, str] | None:
         """The first rule that fits at `start`: its name, where it ends and what is said."""
-        found = self._any(seen, start, end)
-        if found is None:
-            return None
-        for name, match_here, say in self._rules[self._number[found.lastindex] :]:
-            match = match_here(seen, start, end)
-            if match is not None:
-                after = say(match)
-                if after is not None:
-                    return name, match.end(), after
+        for fits, rules in self._handfuls:
+            found = fits(seen, start, end)
+            if found is None or found.lastindex is None:
+                continue
+            for name, match_here, say in rules[found.lastindex - 1 :]:
+                match = match_here(seen, start, end)
+                if match is not None:
+                    after = say(match)
+                    if after is not None:
+                        return name, match.end(), after
         return None
+
+
+def _compiled(rules: Sequence[Rule]) -> tuple[_Matcher, list[tuple[str, _Matcher, Callable[[Match], str | None]]]]:
+    fits = re.compile("|".join(f"(?:{_CAPTURING.sub('(?:', rule.pattern)})()" for rule in rules))
+    return fits.match, [(rule.name, re.compile(rule.pattern).match, rule.say) for rule in rules]
+
+
+def _kind(char: str) -> str:
+    return _KINDS.get(char) or ("h" if char > "\u2fff" else "a")
 
 
 def before(match: Match, pattern: re.Pattern[str]) -> bool:
     """Whether the pattern, which should end in `$`, is found in the few characters before the match."""
     start = match.start()
-    return pattern.search(match.string[max(0, start - _NEAR) : start]) is not None
+    return pattern.search(match.string, start - _NEAR if start > _NEAR else 0, start) is not None
 
 
 def after(match: Match, pattern: re.Pattern[str]) -> bool:
@@ -112,12 +137,3 @@ def note(changes: list[Change], rule: str, before: str, after: str) -> None:
     """Remember a change, if it is one and there is room."""
     if before != after and len(changes) < MAX_CHANGES:
         changes.append(Change(rule, before, after))
-
-
-def _apart(before: str, after: str) -> str:
-    """Words of letters do not run together with what stands before them."""
-    return " " + after if before and after and _is_latin(after[0]) and _is_latin(before) else after
-
-
-def _is_latin(char: str) -> bool:
-    return char.isascii() and char.isalnum()

@@ -9,7 +9,7 @@ UNITS: Final = {
     # written: (Mandarin, English singular); "" where the language spells the letters or does not know it
     "km": ("公里", "kilometer"), "m": ("米", "meter"), "dm": ("分米", "decimeter"), "cm": ("厘米", "centimeter"),
     "mm": ("毫米", "millimeter"), "μm": ("微米", "micrometer"), "nm": ("纳米", "nanometer"), "ft": ("英尺", "foot"),
-    "mi": ("", "mile"), "yd": ("码", "yard"), "ha": ("公顷", ""),
+    "mi": ("", "mile"), "yd": ("码", "yard"), "sq ft": ("平方英尺", "square foot"), "ha": ("公顷", ""),
     "kg": ("公斤", "kilogram"), "g": ("克", "gram"), "mg": ("毫克", "milligram"), "μg": ("微克", "microgram"),
     "t": ("吨", ""), "lb": ("磅", "pound"), "lbs": ("磅", "pound"), "oz": ("盎司", "ounce"),
     "L": ("升", "liter"), "l": ("升", "liter"), "dL": ("分升", "deciliter"), "ml": ("毫升", "milliliter"),
@@ -25,13 +25,14 @@ UNITS: Final = {
     "Ah": ("安时", "amp hour"), "mAh": ("毫安时", "milliamp hour"), "Ω": ("欧姆", "ohm"), "kΩ": ("千欧", "kilohm"),
     "J": ("焦", "joule"), "kJ": ("千焦", "kilojoule"), "cal": ("卡", "calorie"), "kcal": ("千卡", "kilocalorie"),
     "Pa": ("帕", "pascal"), "hPa": ("百帕", "hectopascal"), "kPa": ("千帕", "kilopascal"),
-    "MPa": ("兆帕", "megapascal"), "GPa": ("吉帕", "gigapascal"), "mmHg": ("毫米汞柱", "millimeter of mercury"), "kN": ("千牛", "kilonewton"), "N": ("牛", ""),
-    "N·m": ("牛米", "newton meter"), "kW·h": ("千瓦时", "kilowatt hour"),
-    "A": ("安", ""), "kVA": ("千伏安", "kilovolt amp"), "μA": ("微安", "microamp"), "VA": ("伏安", ""),
-    "GWh": ("吉瓦时", "gigawatt hour"), "MWh": ("兆瓦时", "megawatt hour"), "TWh": ("太瓦时", "terawatt hour"),
-    "Bq": ("贝克勒尔", "becquerel"), "mSv": ("毫西弗", "millisievert"), "cd": ("坎德拉", ""), "nit": ("尼特", "nit"),
-    "IU": ("国际单位", "I U"), "r": ("转", ""), "PB": ("", "petabyte"), "THz": ("太赫", "terahertz"),
-    "cc": ("毫升", ""), "CC": ("毫升", ""), "ng": ("纳克", "nanogram"),
+    "MPa": ("兆帕", "megapascal"), "GPa": ("吉帕", "gigapascal"), "mmHg": ("毫米汞柱", "millimeter of mercury"),
+    "N": ("牛", ""), "kN": ("千牛", "kilonewton"), "N·m": ("牛米", "newton meter"), "A": ("安", ""),
+    "kW·h": ("千瓦时", "kilowatt hour"), "MWh": ("兆瓦时", "megawatt hour"), "GWh": ("吉瓦时", "gigawatt hour"),
+    "TWh": ("太瓦时", "terawatt hour"), "VA": ("伏安", ""), "kVA": ("千伏安", "kilovolt amp"),
+    "μA": ("微安", "microamp"), "Bq": ("贝克勒尔", "becquerel"), "mSv": ("毫西弗", "millisievert"),
+    "cd": ("坎德拉", ""), "nit": ("尼特", "nit"), "IU": ("国际单位", "I U"), "r": ("转", ""),
+    "THz": ("太赫", "terahertz"), "ng": ("纳克", "nanogram"), "cc": ("毫升", ""), "CC": ("毫升", ""),
+    "PB": ("", "petabyte"),
     "mol": ("摩尔", "mole"), "mmol": ("毫摩尔", "millimole"), "μmol": ("微摩尔", "micromole"),
     "dB": ("分贝", "decibel"), "lx": ("勒克斯", "lux"), "lm": ("流明", "lumen"), "px": ("像素", "pixel"),
     "rpm": ("转每分钟", "R P M"),
@@ -42,10 +43,10 @@ UNITS: Final = {
     "M": ("兆", ""), "KB": ("", "kilobyte"), "MB": ("", "megabyte"), "GB": ("", "gigabyte"), "TB": ("", "terabyte"),
     "°C": ("摄氏度", "degree Celsius"), "°F": ("华氏度", "degree Fahrenheit"), "°": ("度", "degree"),
 }  # fmt: skip
-_POWERED: Final = frozenset("km m dm cm mm μm nm ft mi yd s".split())
+_POWERED: Final = "km dm cm mm μm nm ft mi yd m s".split()
 _PLURALS: Final = {
-    "foot": "feet", "hertz": "hertz", "kilohertz": "kilohertz", "megahertz": "megahertz",
-    "gigahertz": "gigahertz", "lux": "lux", "degree Celsius": "degrees Celsius",
+    "foot": "feet", "square foot": "square feet", "hertz": "hertz", "kilohertz": "kilohertz", "megahertz": "megahertz",
+    "gigahertz": "gigahertz", "terahertz": "terahertz", "lux": "lux", "degree Celsius": "degrees Celsius",
     "degree Fahrenheit": "degrees Fahrenheit",
 }  # fmt: skip
 
@@ -53,8 +54,9 @@ _PLURALS: Final = {
 def pattern(language: int) -> str:
     """The inside of a group that matches a unit of the language (0 Mandarin, 1 English), squared or cubed too."""
     known = sorted((unit for unit, names in UNITS.items() if names[language]), key=len, reverse=True)
-    powers = "|".join(sorted(_POWERED, key=len, reverse=True))
-    return rf"(?:{powers})\^?[23](?![A-Za-z\d])|(?:{'|'.join(map(re.escape, known))})(?![A-Za-z\d^])"
+    powers = "|".join(_POWERED)
+    plain = "|".join(map(re.escape, known))
+    return rf"(?=[A-Za-zμΩ°])(?:(?:{powers})\^?[23](?![A-Za-z\d])|(?:{plain})(?![A-Za-z\d^]))"
 
 
 def in_mandarin(unit: str) -> str:

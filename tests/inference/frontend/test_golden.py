@@ -204,7 +204,7 @@ def test_the_comparer_refuses(said: Reading, expected: str) -> None:
     assert not says(said, expected)
 
 
-@pytest.mark.parametrize("name", ["chinese.tsv", "english.tsv", "mixed.tsv", "sentences.tsv"])
+@pytest.mark.parametrize("name", ["chinese.tsv", "english.tsv", "mixed.tsv", "sentences.tsv", "kept_apart.tsv"])
 def test_a_table_keeps_its_grammar(name: str) -> None:
     atom = r"(?:[a-z]+[1-5]|[a-zà-ÿ]+(?:'[a-z]+)*'?|(?:[a-z]\.)+(?:'s)?|[a-zà-ÿ']+=[A-Z]+[012]?(?:-[A-Z]+[012]?)*)"
     row = re.compile(rf"{atom}(?:/{atom})*\??(?: {atom}(?:/{atom})*\??)*")
@@ -214,7 +214,7 @@ def test_a_table_keeps_its_grammar(name: str) -> None:
 
 @pytest.mark.parametrize(
     "line",
-    [line for name in ("chinese", "english", "mixed") for line in table(f"{name}.tsv")],
+    [line for name in ("chinese", "english", "mixed", "sentences") for line in table(f"{name}.tsv")],
     ids=lambda line: line.text,
 )
 def test_a_golden_line_is_read_aright(line: Line) -> None:
@@ -224,12 +224,12 @@ def test_a_golden_line_is_read_aright(line: Line) -> None:
 
 def test_sentences_kept_apart_are_read_aright() -> None:
     """Nobody tunes on these: they say how the rules fare on text for which they were not made."""
-    lines = table("sentences.tsv")
+    lines = table("kept_apart.tsv")
     wrong = [line for line in lines if not _right(line)]
     for line in wrong:
         print(f"{line.text}\n  expected {line.expected}\n  read     {_read_as(line.text)}")
     share = 1 - len(wrong) / len(lines)
-    assert share >= 0.92, f"{len(wrong)} of {len(lines)} sentences have an error, which leaves {share:.1%}"
+    assert share >= 0.95, f"{len(wrong)} of {len(lines)} sentences have an error, which leaves {share:.1%}"
 
 
 def _right(line: Line) -> bool:
