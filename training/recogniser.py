@@ -97,15 +97,15 @@ def errors(ids: NDArray[np.int64], heard: Sequence[str]) -> tuple[int, int]:
     return edit_distance(asked, heard), len(asked)
 
 
-def recogniser(folder: Path, gains: dict[str, dict[Any, float]]) -> Recogniser:
-    """The recogniser kept in `folder`, or a new one, which takes about five minutes on one core."""
-    path = folder / f"recogniser-{_VERSION}.pt"
+def recogniser(folder: Path, gains: dict[str, dict[Any, float]], seed: int = 1) -> Recogniser:
+    """The recogniser of that seed kept in `folder`, or a new one, which takes about five minutes on one core."""
+    path = folder / f"recogniser-{_VERSION}-{seed}.pt"
     listener = Listener().eval()
     if path.exists():
         state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
         listener.load_state_dict(state["listener"])
         return Recogniser(listener, float(state["price"]))
-    made = build(gains)
+    made = build(gains, seed=seed)
     folder.mkdir(parents=True, exist_ok=True)
     torch.save({"listener": made.listener.state_dict(), "price": made.price}, path)
     return made

@@ -27,14 +27,15 @@ from training.held_out import KIND_NAMES, KINDS, Sample
 from training.pictures import Panel, draw
 from training.teacher import SPEAKERS
 
+_LISTENERS: Final = (1, 2, 3)
 _PICTURE: Final = "spectrograms.png"
 _PICTURED: Final = (("zh", "male"), ("en", "female"), ("mixed", "female"))
 
 
 def report(pack: Path, checkpoint: Path, folder: Path, *, every: int = 1) -> dict[str, float]:
-    """Write REPORT.md and its picture into `pack`; returns the numbers by name. `folder` keeps the recogniser.
+    """Write REPORT.md and its picture into `pack`; returns the numbers by name. `folder` keeps the recognisers.
 
-    About eight minutes on one core, half of it the recogniser, once. `every` > 1 looks at fewer sentences.
+    About a quarter of an hour on one core, most of it the recognisers, once. `every` > 1 looks at fewer sentences.
     """
     torch.set_num_threads(1)
     stages = tqdm(total=11, desc=f"report on {pack.name}", unit="stage")
@@ -50,7 +51,7 @@ def report(pack: Path, checkpoint: Path, folder: Path, *, every: int = 1) -> dic
     held = held_out.in_a_fresh_process(held_out.samples, gains, every)
     subject = _subject(pack, checkpoint, held.samples)
     stage("recogniser")
-    listener = recogniser.recogniser(folder, gains)
+    listeners = [recogniser.recogniser(folder, gains, seed) for seed in _LISTENERS]
     stage("reader of tones")
     lessons = held_out.in_a_fresh_process(recogniser.sentences, gains)
     reader = tones.build(tones.syllables_of(understanding.curve_of(one) for one in lessons))
@@ -58,7 +59,7 @@ def report(pack: Path, checkpoint: Path, folder: Path, *, every: int = 1) -> dic
         ("spectra", lambda: sound.spectra(subject)),
         ("pitch and durations", lambda: understanding.prosody(subject)),
         ("tones", lambda: understanding.tones(subject, reader)),
-        ("phones", lambda: understanding.phones(subject, listener)),
+        ("phones", lambda: understanding.phones(subject, listeners)),
         ("pocketsphinx", lambda: understanding.sphinx(subject)),
         ("waves", lambda: sound.waves(subject)),
         ("files and precision", lambda: sound.precision(subject)),
