@@ -62,7 +62,20 @@ def reading(word: str, place: Place) -> tuple[tuple[str, ...], str] | None:
     for readings, before, after in table:
         if before.ends(text, at) and after.begins(text, end):
             return readings, "polyphone"
-    return None
+    return (("dang4",), "polyphone") if word == "当" and _takes_for(place) else None
+
+
+def _takes_for(place: Place) -> bool:
+    """Whether 当 takes something for something else: 把|配角|当|主角, with no other verb between."""
+    behind = place.words[max(0, place.number - _REACH) : place.number]
+    if not place.after or "把" not in behind:
+        return False
+    taken = behind[max(at for at, said in enumerate(behind) if said == "把") + 1 :]
+    return bool(taken) and not any(place.tag(said)[:1] == "v" for said in taken)
+
+
+_REACH: Final = 6
+"""Words between 把 and its verb that are looked at."""
 
 
 @cache
@@ -177,7 +190,8 @@ def is_introduced(text: str, at: int) -> bool:
 
 def is_glued_name(word: str, place: Place) -> bool:
     """Whether the segmenter has tied a surname to half of a given name: 教练|解立|彬."""
-    return word[1] in _GIVEN and place.tag(word)[:1] == "n" and is_introduced(place.text, place.at)
+    fits = word[0] not in _RARE and word[1] in _GIVEN and place.tag(word)[:1] == "n"
+    return fits and is_introduced(place.text, place.at)
 
 
 _Row = tuple[tuple[str, ...], _Texts, _Texts]
@@ -218,20 +232,27 @@ _ADVERBS: Final = frozenset(
     "但是 可是 而且 如果 要 要是 凡事 最后 最终 关键 最好 其实 然后 这 这次 这回 一般 通常 往往 原来 本来 咱们 尤其 "
     "偏 硬 就是 光 不光 说到底 仅 单 全 你 则 有点 有人 谁 那就 这就 这就是 无非 说不定 真的 好像 必然 永远 从此 "
     "接下来 一会儿 待会儿 回头 改天 一会 马上 立刻 中午 凌晨 平时 年底 月底 以前 之前 至于 起先 另外 多半 兴许 没准 "
-    "没准儿".split()
+    "没准儿 务必 尽量 只好 难免 免不了 还真 千万 好歹 按理 按说 少说 少不了 动不动 时不时 经常 常常 依然 暂时 随时 "
+    "总归 终归 横竖 "
+    "是不是 是否 是 会不会 该不该 要不要 能不能 搞不好 弄不好 闹不好 保不齐 指不定 说不准 没准 备不住 据说 听说 显然 "
+    "万一 即使 哪怕 除非 就算 一旦 只要 等会儿 等下 待会 等会 第一步 前 后 时 里 内".split()
 )
 _ERRANDS: Final = frozenset(
     "出门 开车 吃饭 上班 看病 买房 结婚 上学 出国 出差 考试 睡觉 洗澡 做饭 下班 搬家 报名 付款 退货 退款 打车 坐车 "
     "走路 停车 租房 请假 办事 做事 做人 买票 取钱 登录 注册 过年 回家 点菜 吃药 办卡 办证 打针 进门 见面 说话 办理 "
     "买东西 出去 进去 进来 回来 回去 过去 过来 减肥 装修 换乘 转车 挂号 住院 手术 参赛 上车 上课 上网 上路 起飞 送礼 "
-    "请客 赚钱 挣钱 花钱 借钱 还钱 创业 找工作 谈恋爱 养孩子 带孩子 写作业 交钱 充钱 付钱 加钱 寄快递 发快递 取快递 "
+    "开会 缓存 扩容 审批 报销 备案 备份 迁移 重构 发版 联调 提测 转正 离职 入职 续费 开票 提现 充值 续签 返厂 报修 "
+    "考研 补考 毕业 答辩 打卡 "
+    "排队 请客 赚钱 挣钱 花钱 借钱 还钱 创业 找工作 谈恋爱 养孩子 带孩子 写作业 交钱 充钱 付钱 加钱 寄快递 "
+    "发快递 取快递 "
     "办签证 用电 施工 种地 养老 看房 买车 卖房 学车 登机 安检 入住 退房 点餐 订票 订餐 取票 换货 发货 下单 支付 游泳 "
     "跑步 爬山 健身 聊天 投资 理财 求职 面试".split()
 )
 """Verbs with their object inside take no complement: 得 after them is must, as in 出门得带伞."""
 _THINGS: Final = frozenset(
+    "机 班 澡 觉 绳 伞 窗 线 键 库 卷 价 粮 米 汤 粥 菜 奶 糖 盐 树 墙 砖 阀 船 牌 证 章 屏 膜 店 楼 球 针 "
     "题 课 字 歌 债 账 税 稿 酒 茶 灯 鱼 肉 婚 事 车 钱 饭 病 爸 妈 哥 姐 弟 妹 书 货 话 菜 药 票 房 活 门 事儿 活儿 "
-    "快递 外卖 衣服 行李 家里 路上 这下 包裹 鞋 锅 碗 床 地 事情 手 脚 头 猫 狗 娃".split()
+    "屏 牙 证 号 胎 漆 快递 外卖 衣服 行李 家里 路上 这下 包裹 鞋 锅 碗 床 地 事情 手 脚 头 猫 狗 娃".split()
 )
 _DEGREE: Final = frozenset("很太更非真最好不多有像怎那这挺够怪极够特快慢早晚高低")
 _GAINED: Final = _Texts(
@@ -251,6 +272,37 @@ _URGED: Final = _Texts(
     "多 快 早 好好 有人 有个 有点 有耐 有钱 有时 有一 那样 这样 这么 怎么 低调 慢慢 高度 真 特别 不断 不停".split()
 )
 _SCORED: Final = frozenset("分票枚")
+_LENGTHS: Final = ("天", "周", "年", "个月", "个星期", "个小时", "小时", "分钟", "个工作日")
+_BEFORE_MUST: Final = _Texts("少说 的话 往少了说 不说也 怎么着也".split())
+_DOERS: Final = frozenset("客员者商户友民师迷们")
+"""What people are called ends so, in words that the segmenter's dictionary does not mark: 访客得登记."""
+_WINNERS: Final = frozenset(
+    "冠军 亚军 季军 胜者 败者 获胜者 优胜者 第一名 第二名 第三名 头名 一等奖 二等奖 三等奖".split()
+)
+"""Those who gain what is counted after 得: 亚军得五十万."""
+_MAY_GAIN: Final = _Texts(
+    "最高可 最多可 均可 即可 各可 共可 军可 名可 庭可 户可 奖可 每人可 每年可 每月可 每次可".split()
+)
+_RECEIVING: Final = frozenset("分 可 能 各 均 中 共 将 应 会".split())
+_PAID: Final = _Texts(
+    "奖金 奖励 奖品 奖杯 头奖 大奖 一等奖 二等奖 三等奖 特等奖 双色球 遗产 财产 房产 红利 股份 分红 利息 补贴 补偿 "
+    "赔偿 津贴 名额 席位 积分 红包 一杯羹".split()
+)
+"""What is paid out to somebody: 分得遗产, 可得补贴."""
+_AT_ONCE: Final = frozenset("抓紧 赶紧 赶快 尽快 尽早 趁早 先 马上 立刻 立即 继续 重新".split())
+_NEEDED: Final = frozenset(
+    "提前 事先 加强 加快 抓住 经过 遵守 避免 考虑 依靠 按照 根据 听从 跟上 跟进 补上 补齐 警惕 花 交 付".split()
+)
+"""What a complement never begins with, so that 得 before it is must: 救援得抓紧."""
+_AFFAIRS: Final = frozenset(
+    "胜利 成功 成长 致富 脱贫 发展 创新 改革 救援 工作 生活 学习 比赛 训练 报销 理赔 维权 维修 安装 退税 转账 "
+    "结算 缴费 续费 开票 结账 办案 谈判 合作 交易 投诉 申请 申报 审批 预约 预订 登记 体检 消费 充值 提现 投保 "
+    "出行 经营 运营 管理 生产 防守 进攻 治理 服务 改造 建设 调查 研究 执法 监管 招聘 采购 配送 运输 加工 种植 "
+    "养殖 营销 推广 销售 融资 贷款 还款 罚款 赔偿".split()
+)
+_STEPS: Final = frozenset("靠 看 等 用 按 去 找 经 讲 请 派 由 走 打 跑 问 听 从 到 在 凭 拿".split())
+"""What affairs take, in nobody's hands but ours: 胜利得靠团队."""
+_FOREMOST: Final = frozenset("先进 先后 先天 先锋 先知 先兆 先例 先烈".split())
 
 
 def _scores(text: str, at: int) -> bool:
@@ -261,21 +313,53 @@ def _scores(text: str, at: int) -> bool:
     return end > at and text[end] in _SCORED and not text.startswith(("分钟", "分之"), end)
 
 
+def _lasts(text: str, at: int) -> bool:
+    """Whether a length of time follows: 调货得三天, but not 冷得一天比一天早."""
+    end = at
+    while text[end] in _NUMERALS:
+        end += 1
+    return end > at and text.startswith(_LENGTHS, end) and not text.startswith(("一天比", "一年比", "一天天"), at)
+
+
+def _is_paid(place: Place) -> bool:
+    """Whether somebody gains a sum or what is paid out: 亚军得五十万, 每年可得补贴."""
+    before, after = place.before, place.after
+    if after[:1] in _NUMERALS and (before in _WINNERS or (before == "可" and _MAY_GAIN.ends(place.text, place.at))):
+        return True
+    return before in _RECEIVING and _PAID.begins(place.text, place.end)
+
+
+def _is_due(place: Place) -> bool:
+    """Whether what follows is no complement but what must be done, or how long it takes."""
+    before, after = place.before, place.after
+    if after in _AT_ONCE or (after[:1] == "先" and after[:2] not in _FOREMOST):
+        return True
+    return (len(before) > 1 and (after in _NEEDED or _lasts(place.text, place.end))) or (
+        before in _AFFAIRS and after in _STEPS
+    )
+
+
 def _de(place: Place) -> str:
     """得: gained (de2), must (dei3), or before a complement (de5)."""
     text, end, before, after = place.text, place.end, place.before, place.after
-    if _scores(text, end) and before not in {"还", "就", "总", "也", "都", "至少", "起码"}:
+    if _is_paid(place) or (_scores(text, end) and before not in {"还", "就", "总", "也", "都", "至少", "起码"}):
         return "de2"
     leads = not before or before in _PRONOUNS or before in _ADVERBS or before in _THINGS or before in _ERRANDS
-    leads = leads or (len(before) > 1 and place.tag(before)[:1] in {*"nrtcsf"})
+    if len(before) > 1:
+        leads = leads or before[-1] in "时前后" or (place.tag(before)[:1] in {*"nrtcsfm"} and before[-1] != "多")
+    leads = leads or before == "的" or (before == "了" and after not in {"", "啊", "吗", "呀", "吧"})
+    leads = leads or _BEFORE_MUST.ends(text, place.at) or (len(before) > 1 and before[-1] in _DOERS)
+    leads = leads or (before == "上" and place.number > 1 and place.tag(place.words[place.number - 2])[:1] in {*"nrs"})
     gained = after in _GAINED_ALONE or _GAINED.begins(text, end)
     if before in {"独", "共", "净", "各"} or (gained and leads) or ((gained or not after) and before in _GAINING):
         return "de2"
-    if after and before and place.tag(after) == "t":
-        return "dei3"  # 快递得明天到
+    told = before in {"说", "要求", "通知"} and after[:1] in {*"返换等去先交找补花提预重"}
+    if told or _is_due(place) or text.startswith("好几", end) or (after and before and place.tag(after) == "t"):
+        return "dei3"  # 售后说得返厂, 换屏得好几百, 快递得明天到
     if not after or not leads:
-        return "de5"
-    degree = before not in _ADVERBS and after[0] in _DEGREE and not _URGED.begins(text, end)
+        return "de5" if before else "de2"  # 得,又白忙了
+    degree = after[0] in _DEGREE and not _URGED.begins(text, end)
+    degree = degree and before not in {*_ADVERBS, "了", "的"} and place.tag(before) != "t"
     return "de5" if before and degree else "dei3"
 
 
@@ -295,16 +379,19 @@ def _di(place: Place) -> str:
 
 _AFTER_GROWN: Final = _Texts(
     "身体 知识 本事 志气 脑子 智慧 心眼 痘 皱纹 点心 点记 点肉 点本 点见 大 高 出 成 得 满 着 了 过 胖 在 进 到 回 于 "
-    "势 毛 草 虫 疮 肉 霉 锈 牙 个 这么 那么 此 一 期".split()
+    "不好$ 不好的 不大 不高 不出 不胖 不了 不起 势 毛 草 虫 疮 肉 霉 锈 牙 个 这么 那么 此 一 期".split()
 )
 _LONG_BEFORE: Final = _Texts(
-    "很 太 最 更 多 米 里 不 较 越 真 这么 那么 挺 好 非常 特别 比较 够 且 又 全 公里 厘米 千米".split()
+    "老 调 拉 拍 改 设 剪 留 烫 很 太 最 更 多 米 里 不 较 越 真 这么 那么 挺 好 非常 特别 比较 够 且 又 全 公里 "
+    "厘米 千米".split()
 )
 
 
 def _chang(place: Place) -> str:
     """长: to grow before what grows or how, else long."""
     text, at, end = place.text, place.at, place.end
+    if text.endswith("国防", 0, at) and text[end] not in "城期远久":
+        return "zhang3"
     if text.endswith(("不长", "没长"), 0, end) and text.startswith(
         ("大", "高", "胖", "牙", "毛", "草", "个", "肉"), end
     ):
@@ -358,7 +445,7 @@ _DEEDS: Final = frozenset(
     "主刀 执刀 掌勺 下厨 站队 指路 贡献 办理 感到高兴 节省时间 骄傲 点赞 助威 代言 送上 保驾护航 添砖加瓦 祈福 努力 "
     "生气 正名 站台 买单 投票 配音 作曲 建功 扳平 打进 争光 出场 量身定制 排忧解难 报名 着急 难过 高兴 自豪 感到 献礼 "
     "造福 建言献策 献策 护航 题字 题词 作序 加分 减负 铺路 接风 接风洗尘 把关 张罗 呐喊 惋惜 捧场 撑腰 求情 开脱 辩解 "
-    "续命 叫好 提速 减压 减税 充值 充电 赋能 打气 打分 领航 引路 导航 续写 增添 增色 增光添彩 锦上添花 开绿灯 "
+    "续命 叫好 提速 减压 减税 充值 充电 赋能 打气 打分 量 领航 引路 导航 续写 增添 增色 增光添彩 锦上添花 开绿灯 "
     "穿针引线 牵线搭桥 牵线 搭桥 保密 送温暖 出谋划策 遮风挡雨 打抱不平 鸣不平 正确引导 指明方向 指明 照亮 指引 庆生 "
     "过生日 背书 兜底 托底 善后 守门 把脉 号脉 诊脉 会诊 义诊 理发 减刑 发电 供电 供水 供暖 供热 供血 供氧 消毒 降温 "
     "升温 保温 加热 散热 续航 扩容 瘦身 松绑 解绑 解套 造势 预热 热身 直播 转播 解说 翻译 伴奏 伴舞 编曲 填词 写歌 "

@@ -231,6 +231,11 @@ def _parts(word: str) -> _Found:
     whole = _part(word)
     if whole:
         return whole, "neutral tone" if _neutral_ends(word) else "phrase book"
+    if len(word) == 4 and word[0] == word[1] and word[2] == word[3] and word[1:3] in _neutral():
+        first, weak = _found(word[1:3])[0]  # 清清楚楚: the second of 清楚 has its tone again
+        full = first_reading(word[2])
+        second = full if full and weak and full[:-1] == weak[:-1] else weak
+        return (first, first, second, second), "by parts"
     ours = _ours()
     # best[end]: the cheapest cut of word[:end], its cost and its last part's start and readings
     best: list[tuple[float, int, tuple[str | None, ...]]] = [(0.0, 0, ())]
