@@ -239,7 +239,13 @@ class LetterToSound:
         for phones in set(compounds(word, self._known, self._heads, self._tails)):
             scores[phones] = scores.get(phones, 0.0) + _COMPOUND
         ranked = sorted(scores, key=lambda phones: -scores[phones])
-        return next((phones for phones in ranked if _is_stressed_once(phones)), stressed_once(ranked[0]))
+        stressed = next((phones for phones in ranked if _is_stressed_once(phones)), None)
+        # the e of `bbe` is most likely silent, but a word has a vowel
+        return stressed or stressed_once(next((phones for phones in ranked if _has_vowel(phones)), plainly(word)))
+
+
+def _has_vowel(phones: Phones) -> bool:
+    return any(phone[-1].isdigit() for phone in phones)
 
 
 def _reversed(phones: Phones | None) -> Phones | None:

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from inference.frontend import english, letters
@@ -109,6 +109,7 @@ def test_any_word_has_legal_phones(text: str, shouted: bool, sound_out: bool) ->
         assert sum(phone.endswith("1") for phone in phones) == 1
 
 
+@example("bbe")
 @settings(max_examples=200, deadline=None)
 @given(st.from_regex("[bcdfghjklmnpqrstvwxyz]{0,4}[aeiou]{1,2}[a-z]{0,8}", fullmatch=True))
 def test_letters_give_one_primary_stress(word: str) -> None:
