@@ -6,6 +6,7 @@ whatever container it ran, so a segment whose lock can be taken has no owner: `s
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import secrets
@@ -45,7 +46,9 @@ class Segment:
                 os.close(lock)
                 memory.close()
                 memory.unlink()
-                raise _too_small(size_bytes) from error
+                if error.errno == errno.ENOSPC:
+                    raise _too_small(size_bytes) from error
+                raise
             if os.fstat(lock).st_nlink:
                 return cls(memory, lock)
             os.close(lock)

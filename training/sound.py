@@ -51,8 +51,8 @@ def speed(pack: Path, every: int) -> Chapter:
     text = (
         f"{rounds} sentences of {low:g}–{high:g} s on one pinned core, one at a time, phones to wave, in {_WINDOWS} "
         f"windows of {_WINDOW_S:g} s: {speed:.0f} × in the median, {max(speeds):.0f} × in the fastest, "
-        f"{min(speeds):.0f} × in the slowest. The host is shared, and others slow it down; the figure above is the median "
-        f"(load of this machine while measuring: {load:.1f} of {os.cpu_count()} cores)."
+        f"{min(speeds):.0f} × in the slowest. The host is shared, and others slow it down; the figure above is the "
+        f"median (load of this machine while measuring: {load:.1f} of {os.cpu_count()} cores)."
     )
     figure = Figure("speed, int8, one core", f"{goal:.0f} × real time", f"{speed:.0f} ×", speed >= goal)
     return Chapter([figure], section("Speed", text), {"speed": speed})
@@ -90,8 +90,8 @@ def spectra(subject: Subject) -> Chapter:
         "teacher is digitally silent; *speech alone* leaves the pauses out. *Noise floor*: the net against itself "
         "with other noise. F0: WORLD's reading of the net's wave against the pitch it was given.\n\n"
         "The goals are what copy synthesis, a vocoder that hears the spectrum itself instead of phones, reached in an "
-        "earlier study of the same teacher (another test set). Its net, given the same as ours, came to 0.197 / 1.62 dB "
-        "in Mandarin and 0.240 / 1.97 in English; its noise floor was 0.095 / 0.87.\n\n" + table(header, cells)
+        "earlier study of the same teacher (another test set). Its net, given the same as ours, came to 0.197 / "
+        "1.62 dB in Mandarin and 0.240 / 1.97 in English; its noise floor was 0.095 / 0.87.\n\n" + table(header, cells)
     )
     numbers = {
         f"{what}_{kind}": by_kind[kind][place] for kind in KINDS for place, what in enumerate(("log_mel_l1", "mcd_db"))

@@ -41,11 +41,20 @@ class Line(NamedTuple):
     expected: str
 
 
+NOT_YET = "# not yet right: "
+
+
 def table(name: str) -> list[Line]:
     rows = (GOLDEN / name).read_text("utf-8").splitlines()
     lines = [Line(*row.split("\t")) for row in rows if row and not row.startswith("#")]
     assert len({line.text for line in lines}) == len(lines), f"{name} has a text twice"
     return lines
+
+
+def known_errors(name: str) -> list[Line]:
+    """Lines of a table that are marked as not yet read aright."""
+    rows = (GOLDEN / name).read_text("utf-8").splitlines()
+    return [Line(*row.removeprefix(NOT_YET).split("\t")) for row in rows if row.startswith(NOT_YET)]
 
 
 def says(reading: Reading, expected: str) -> bool:
@@ -220,6 +229,12 @@ def test_a_table_keeps_its_grammar(name: str) -> None:
 def test_a_golden_line_is_read_aright(line: Line) -> None:
     said = read(line.text)
     assert says(said, line.expected), f"{line.text}\n  expected {line.expected}\n  read     {shown(said)}"
+
+
+@pytest.mark.parametrize("row", known_errors("sentences.tsv"), ids=lambda row: row.text)
+def test_a_known_error_is_still_one(row: Line) -> None:
+    """So that whoever mends one takes the mark off its line."""
+    assert not says(read(row.text), row.expected)
 
 
 def test_sentences_kept_apart_are_read_aright() -> None:
