@@ -95,3 +95,23 @@ def test_pitch_rises_in_the_second_tone_and_falls_in_the_fourth(tone: Tone, sign
     one = utterance(phones, 1, speak(phones, SPEAKERS[1]), plain=True, number=0)
     curve = one.log_f0[one.voiced]
     assert sign * (curve[-3:].mean() - curve[3:6].mean()) > 0.1
+
+
+def test_what_was_said_before_changes_no_length() -> None:
+    """espeak's flutter runs on from call to call; with it on, nothing could learn the pitch."""
+    phones, other = corpus.line(6_000_001).phones, corpus.line(6_000_002).phones
+    for speaker in SPEAKERS:
+        first = speak(phones, speaker)
+        speak(other, speaker)
+        second = speak(phones, speaker)
+        assert first.bounds.tolist() == second.bounds.tolist()
+
+
+def test_the_corpus_says_small_words_weakly(monkeypatch: pytest.MonkeyPatch) -> None:
+    words = ("we", "can", "see", "it")
+    monkeypatch.setattr(corpus, "_words", lambda _, rng: [corpus._english_word(rng, word) for word in words])
+    monkeypatch.setattr(corpus, "_marks", lambda *_: ["", "", "", "."])
+    said = [(phone.name, phone.tone) for phone in corpus.line(0).phones]
+    assert ("EN", Tone.UNSTRESSED) in said  # can, which alone is K AE1 N
+    assert ("AE", Tone.PRIMARY) not in said
+    assert ("IY", Tone.PRIMARY) in said  # see
