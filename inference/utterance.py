@@ -7,8 +7,10 @@ from typing import Final
 
 from inference.frontend.phones import Phone
 
-SPEED_RANGE: Final = (0.5, 2.0)
-"""Times natural speed. The durations the voices were trained on reach no further."""
+SPEED_RANGE: Final = (0.25, 4.0)
+"""Times natural speed: what clients of speech servers are used to. From 0.5 to 2 it sounds natural, beyond it is only
+understood.
+"""
 PITCH_RANGE: Final = (-12.0, 12.0)
 """Semitones. An octave either way still lies in a speaking range for every shipped speaker."""
 ENERGY_RANGE: Final = (-12.0, 12.0)

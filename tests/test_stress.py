@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 
 from inference.pack import find_packs
+from inference.script import write_script
 from inference.utterance import Manner
 from inference.voice import CEILING, Voice
-from tts_server.narration import narrate, write_script
+from tts_server.narration import narrate
 
 SECONDS = float(os.environ.get("STRESS_SECONDS", "60"))
 POOLS = (

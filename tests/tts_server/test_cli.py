@@ -88,7 +88,7 @@ MISUSES = {
     "broken bytes typed": (["\udcff"], "not valid UTF-8"),
     "unknown voice": (["你好。", "--voice", "alto"], "'alto' is not in the pack 'standard'; it has: female, male"),
     "unknown pack": (["你好。", "--pack", "huge"], "there is no voice pack 'huge'"),
-    "too fast": (["你好。", "--speed", "3"], "speed is 3; it must be from 0.5 to 2"),
+    "too fast": (["你好。", "--speed", "5"], "speed is 5; it must be from 0.25 to 4"),
     "not a number": (["你好。", "--pitch", "high"], "invalid float value"),
     "NaN": (["你好。", "--pitch", "nan"], "pitch is nan"),
     "too loud": (["你好。", "--energy", "13"], "energy is 13; it must be from -12 to 12"),

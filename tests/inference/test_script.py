@@ -6,10 +6,11 @@ import pytest
 from inference.frontend import reading as frontend
 from inference.frontend.phones import Phone
 from inference.frontend.reading import NothingToSay, OverrideError, Reading, Sentence
+from inference.script import write_script
 from inference.utterance import Manner
 from inference.voice import Voice
 from tests.tiny_pack import RATE_HZ
-from tts_server.narration import narrate, write_script
+from tts_server.narration import narrate
 
 PHONES = (Phone("^"), Phone("a"), Phone("^"))
 

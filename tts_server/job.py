@@ -1,0 +1,84 @@
+"""One line, or a text with its first line, on its way through an engine: the server's side of it."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass, field
+from typing import Final, Protocol
+
+from inference.protocol import Script
+from tts_server.errors import TTSError
+from tts_server.speech import Pcm
+
+
+class JobState(enum.Enum):
+    """Where a job is."""
+
+    QUEUED = enum.auto()
+    DISPATCHED = enum.auto()
+    DONE = enum.auto()
+    CANCELLED = enum.auto()
+    FAILED = enum.auto()
+
+
+_ENDS: Final = frozenset({JobState.CANCELLED, JobState.FAILED})
+_MOVES: Final = {
+    JobState.QUEUED: {JobState.DISPATCHED, *_ENDS},
+    JobState.DISPATCHED: {JobState.QUEUED, JobState.DONE, *_ENDS},  # back to the queue when its worker dies
+    JobState.DONE: set[JobState](),
+    JobState.CANCELLED: set[JobState](),
+    JobState.FAILED: set[JobState](),
+}
+
+
+class Listener(Protocol):
+    """Who a job's audio is for."""
+
+    def script(self, script: Script) -> None:
+        """The text was read; never called twice for one job."""
+        ...
+
+    def audio(self, job: Job, pcm: Pcm, *, infer_s: float) -> None:
+        """The next samples, made in so many seconds. With the last of them the job's state is DONE."""
+        ...
+
+    def failed(self, job: Job, error: TTSError) -> None:
+        """There will be no more."""
+        ...
+
+
+@dataclass(slots=True, eq=False)
+class Job:
+    """What is to be spoken, who wants it, and how far it has come."""
+
+    id: int
+    listener: Listener
+    speaker: str
+    speed: float
+    pitch_semitones: float
+    gain_db: float
+    urgent: bool
+    due_s: float
+    """When its audio is needed, by the loop's clock."""
+    priority: int
+    audio_s: float
+    """How long the audio of its line will be, about."""
+    text: str = ""
+    phones: bytes = b""
+    state: JobState = field(default=JobState.QUEUED)
+    samples: int = 0
+    """How many have come."""
+    was_read: bool = False
+    deaths: int = 0
+    """How many workers died while they were busy with it."""
+
+    @property
+    def live(self) -> bool:
+        """Whether it is still to be spoken."""
+        return bool(_MOVES[self.state])
+
+    def move(self, state: JobState) -> None:
+        """Go on to another state; RuntimeError if that is no legal move."""
+        if state not in _MOVES[self.state]:
+            raise RuntimeError(f"job {self.id} cannot go from {self.state.name} to {state.name}: this is a bug")
+        self.state = state

@@ -1,0 +1,108 @@
+"""What is asked of the gateway and what it gives: the contract between HTTP on one side and the engines on the other."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+Pcm = npt.NDArray[np.int16]
+"""(S,) mono samples at the voice's own rate."""
+
+
+@dataclass(frozen=True, slots=True)
+class Voice:
+    """A voice one can ask for, as one engine speaks it."""
+
+    id: str
+    engine: str
+    gender: str
+    languages: tuple[str, ...]
+    description: str
+    sample_rate_hz: int
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechRequest:
+    """A text to be spoken; checked, all names known."""
+
+    id: str
+    text: str
+    voice: Voice
+    speed: float = 1.0
+    """Times natural speed, 0.25 to 4."""
+    volume: float = 1.0
+    """Linear gain, 0.3 to 3; a limiter keeps it from clipping."""
+    pitch_semitones: float = 0.0
+    streamed: bool = False
+    """Whether audio is wanted as it is made: the first piece early, the others in time to be played."""
+    deadline_s: float = 60.0
+    """Seconds from now until the whole answer is of no use any more."""
+    priority: int = 0
+    """0 is served first; a larger number is served as if it had come later."""
+
+
+@dataclass(slots=True)
+class Timings:
+    """Where the time of a request went; grows while it is served. Seconds."""
+
+    queue_s: float = 0.0
+    """From acceptance until a worker took up the text."""
+    read_s: float = 0.0
+    """Text to phones."""
+    infer_s: float = 0.0
+    """Phones to audio, summed over sentences; sentences run side by side, so it may exceed the wall clock."""
+    encode_s: float = 0.0
+    """Audio to the format asked for; written by whoever encodes."""
+
+
+class Speech(Protocol):
+    """One accepted request. Iterate over it once for its audio, in order; it ends when all has been said."""
+
+    @property
+    def voice(self) -> Voice:
+        """Who really speaks."""
+        ...
+
+    @property
+    def timings(self) -> Timings:
+        """So far."""
+        ...
+
+    @property
+    def unspoken(self) -> tuple[str, ...]:
+        """Characters without a reading that were left out; complete once the first piece of audio is there."""
+        ...
+
+    def __aiter__(self) -> AsyncIterator[Pcm]:
+        """Pieces of audio, none empty, never one after another's place. TTSError if the rest cannot be had."""
+        ...
+
+
+class Gateway(Protocol):
+    """Where requests become audio."""
+
+    def voices(self) -> tuple[Voice, ...]:
+        """Every voice of every engine, the default engine's first."""
+        ...
+
+    def speak(self, request: SpeechRequest) -> AbstractAsyncContextManager[Speech]:
+        """Accept a request: `async with gateway.speak(request) as speech: async for pcm in speech: …`
+
+        Entering it raises TTSError if it is refused (queue full, shutting down, no engine ready) and waits for nothing
+        else. Leaving it before the end, for whatever reason, cancels what is not yet spoken.
+        """
+        ...
+
+    def ready(self) -> dict[str, bool]:
+        """Engine by engine: whether a worker of it is up and has really spoken."""
+        ...
+
+    @property
+    def draining(self) -> bool:
+        """Whether the server is shutting down."""
+        ...
