@@ -62,12 +62,12 @@ def run_worker(spec: WorkerSpec, address: Address) -> None:
         signal.signal(number, signal.SIG_IGN)
     if spec.cores:
         os.sched_setaffinity(0, spec.cores)  # before onnxruntime looks at it
-    os.nice(spec.nice)
     engine = (spec.load or _load)(spec)
     channel = Channel.attach(address)
     try:
         worker = Worker(engine, channel)
         worker.warm_up()
+        os.nice(spec.nice)  # from here on others come first; until here they wait for us
         worker.run()
     except _HostGoneError:
         pass

@@ -1,0 +1,360 @@
+"""The gateway with real worker processes, whose engines say exactly what they were asked."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import os
+import random
+import signal
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+import pytest_asyncio
+
+from inference.utterance import Manner
+from shm.segment import PREFIX
+from tests.engines import CRASH, HANG, RAISE, SLOW, load_autoregressive, load_tone, whole
+from tts_server.config import Settings
+from tts_server.errors import (
+    DeadlineExceeded,
+    EngineFailed,
+    EngineUnavailable,
+    InvalidRequest,
+    QueueFull,
+    ShuttingDown,
+)
+from tts_server.gateway import SpeechGateway
+from tts_server.metrics import OUTCOMES, Metrics
+from tts_server.speech import Pcm, SpeechRequest
+
+LONG = "第一句话。第二句话在这里。And here is the third. 最后还有第四句，它稍微长一点。" * 4
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+LOADERS = {"parallel": load_tone, "autoregressive": load_autoregressive}
+
+
+@asynccontextmanager
+async def running(
+    voices_dir: Path, tmp_path: Path, load: Any = load_tone, **changes: Any
+) -> AsyncIterator[SpeechGateway]:
+    settings = Settings(
+        **{
+            "engines": ("standard",),
+            "workers": 2,
+            "voices_dir": voices_dir,
+            "cache_dir": tmp_path,
+            "hang_s": 1.0,
+            "start_timeout_s": 120.0,
+            **changes,
+        }
+    )
+    gateway = SpeechGateway(settings, Metrics(), load=load)
+    await gateway.start()
+    try:
+        yield gateway
+    finally:
+        await gateway.stop()
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def shared(voices_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[SpeechGateway]:
+    async with running(voices_dir, tmp_path_factory.mktemp("cache")) as gateway:
+        yield gateway
+
+
+@pytest.fixture
+def gateway(shared: SpeechGateway) -> Iterator[SpeechGateway]:
+    """The one that all well-behaved tests share, with its counters as if it were new."""
+    _before.clear()
+    _before.update(counts(shared))
+    yield shared
+    _before.clear()
+
+
+_before: dict[str, int] = {}
+_numbers = itertools.count()
+
+
+def ask(gateway: SpeechGateway, text: str, speaker: str = "female", **changes: Any) -> SpeechRequest:
+    voice = next(voice for voice in gateway.voices() if voice.id == speaker)
+    return SpeechRequest(f"request-{next(_numbers)}", text, voice, **changes)
+
+
+async def hear(gateway: SpeechGateway, request: SpeechRequest) -> Pcm:
+    async with gateway.speak(request) as speech:
+        return np.concatenate([pcm async for pcm in speech])
+
+
+def expected(request: SpeechRequest) -> npt.NDArray[np.int16]:
+    gain_db = 20 * np.log10(request.volume)
+    manner = Manner(request.voice.id, request.speed, request.pitch_semitones, float(np.float32(gain_db)))
+    return whole(request.text, manner, request.voice.sample_rate_hz)
+
+
+def counts(gateway: SpeechGateway) -> dict[str, int]:
+    value = gateway.metrics.registry.get_sample_value
+    ends = {name: int(value("tts_jobs_total", {"outcome": name}) or 0) for name in OUTCOMES}
+    now = {"accepted": int(value("tts_jobs_accepted_total") or 0), **ends}
+    return {name: count - _before.get(name, 0) for name, count in now.items()}
+
+
+def assert_nothing_is_left(gateway: SpeechGateway) -> None:
+    for pool in gateway._pools.values():
+        assert pool.depth == 0
+        assert [job for worker in pool._workers.values() for job in worker.held.values()] == []
+        assert pool._batcher.audio_s == 0
+    assert gateway._live == set()
+    assert set(gateway._backlog_s.values()) == {0.0}
+    found = counts(gateway)
+    assert found["accepted"] == found["done"] + found["cancelled"] + found["expired"] + found["failed"]
+
+
+def pids(gateway: SpeechGateway) -> list[int]:
+    return [pid for pool in gateway._pools.values() for _, pid in pool.pids()]
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+@pytest.mark.parametrize("text", ["好。", "你好。Hello.", LONG])
+async def test_a_text_is_said_whole_and_in_order(gateway: SpeechGateway, text: str, streamed: bool) -> None:
+    request = ask(gateway, text, streamed=streamed)
+    np.testing.assert_array_equal(await hear(gateway, request), expected(request))
+    assert_nothing_is_left(gateway)
+
+
+@pytest.mark.parametrize("load", LOADERS.values(), ids=LOADERS)
+async def test_two_hundred_callers_each_hear_their_own(voices_dir: Path, tmp_path: Path, load: Any) -> None:
+    rng = random.Random(1)
+    async with running(voices_dir, tmp_path, load) as gateway:
+        at_once = asyncio.Semaphore(64)
+
+        async def one(number: int) -> None:
+            words = rng.choices(
+                ["你好", "三十五", "行长", "hello", "world,", "好。", "Well done."], k=rng.randint(1, 12)
+            )
+            request = ask(
+                gateway,
+                f"{number}号。" + " ".join(words),
+                rng.choice(["female", "male"]),
+                speed=rng.choice([0.5, 1.0, 1.7]),
+                volume=rng.choice([0.5, 1.0, 2.0]),
+                streamed=rng.random() < 0.5,
+            )
+            async with at_once:
+                np.testing.assert_array_equal(await hear(gateway, request), expected(request))
+
+        async with asyncio.TaskGroup() as group:
+            for number in range(200):
+                group.create_task(one(number))
+        assert_nothing_is_left(gateway)
+        assert counts(gateway) == {
+            "accepted": 200,
+            "done": 200,
+            "cancelled": 0,
+            "expired": 0,
+            "rejected": 0,
+            "failed": 0,
+        }
+
+
+@pytest.mark.parametrize("load", LOADERS.values(), ids=LOADERS)
+async def test_who_leaves_at_any_point_leaves_nothing_behind(voices_dir: Path, tmp_path: Path, load: Any) -> None:
+    async with running(voices_dir, tmp_path, load) as gateway:
+        request = ask(gateway, LONG, streamed=True, pitch_semitones=SLOW)
+        for pieces in range(8):
+            async with gateway.speak(request) as speech:
+                heard = aiter(speech)
+                for _ in range(pieces):
+                    await anext(heard)
+            assert_nothing_is_left(gateway)
+        assert counts(gateway)["cancelled"] == 8
+        after = ask(gateway, "还好。")
+        np.testing.assert_array_equal(await hear(gateway, after), expected(after))
+
+
+async def test_who_is_cancelled_while_waiting_leaves_nothing_behind(gateway: SpeechGateway) -> None:
+    waiting = [asyncio.create_task(hear(gateway, ask(gateway, LONG, pitch_semitones=SLOW))) for _ in range(20)]
+    await hear(gateway, ask(gateway, "好。"))
+    for task in waiting:
+        task.cancel()
+    await asyncio.gather(*waiting, return_exceptions=True)
+    assert_nothing_is_left(gateway)
+    assert counts(gateway)["cancelled"] == 20
+
+
+async def test_a_deadline_ends_the_work(gateway: SpeechGateway) -> None:
+    with pytest.raises(DeadlineExceeded):
+        await hear(gateway, ask(gateway, LONG, pitch_semitones=SLOW, deadline_s=0.1))
+    assert_nothing_is_left(gateway)
+    assert counts(gateway)["expired"] == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "code"), [("☃☃", "nothing_to_say"), ("好<行|hang9>。", "invalid_reading")], ids=["nothing", "reading"]
+)
+async def test_what_cannot_be_read_is_the_callers_fault(gateway: SpeechGateway, text: str, code: str) -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        await hear(gateway, ask(gateway, text))
+    assert caught.value.code == code
+    assert_nothing_is_left(gateway)
+
+
+async def test_what_is_left_out_is_told(gateway: SpeechGateway) -> None:
+    async with gateway.speak(ask(gateway, "好☃。")) as speech:
+        assert [pcm async for pcm in speech]
+        assert speech.unspoken == ("☃",)
+
+
+async def test_an_engine_that_fails_on_one_text_goes_on_with_others(gateway: SpeechGateway) -> None:
+    before = pids(gateway)
+    with pytest.raises(EngineFailed):
+        await hear(gateway, ask(gateway, "好。", pitch_semitones=RAISE))
+    request = ask(gateway, "好。")
+    np.testing.assert_array_equal(await hear(gateway, request), expected(request))
+    assert pids(gateway) == before
+    assert_nothing_is_left(gateway)
+
+
+@pytest.mark.parametrize("load", LOADERS.values(), ids=LOADERS)
+@pytest.mark.parametrize("order", [CRASH, HANG], ids=["crash", "hang"])
+async def test_a_poisonous_text_fails_alone_and_is_remembered(
+    voices_dir: Path, tmp_path: Path, order: float, load: Any
+) -> None:
+    async with running(voices_dir, tmp_path, load, hang_s=0.5) as gateway:
+        poison = asyncio.create_task(hear(gateway, ask(gateway, "毒药。", pitch_semitones=order)))
+        others = [ask(gateway, f"第{number}个。{LONG}") for number in range(12)]
+        heard = await asyncio.gather(*(hear(gateway, request) for request in others))
+        for request, audio in zip(others, heard, strict=True):
+            np.testing.assert_array_equal(audio, expected(request))
+        with pytest.raises(EngineFailed):
+            await poison
+        with pytest.raises(EngineFailed):  # at the door: no worker dies of it again
+            await hear(gateway, ask(gateway, "毒药。"))
+        assert_nothing_is_left(gateway)
+        assert counts(gateway)["failed"] == 2
+        assert _restarts(gateway) == 3
+
+
+def _restarts(gateway: SpeechGateway) -> int:
+    value = gateway.metrics.registry.get_sample_value
+    reasons = ("died", "hung", "recycled")
+    return int(sum(value("tts_worker_restarts_total", {"engine": "standard", "reason": r}) or 0 for r in reasons))
+
+
+@pytest.mark.parametrize("load", LOADERS.values(), ids=LOADERS)
+@pytest.mark.parametrize("sign", [signal.SIGKILL, signal.SIGSTOP])
+async def test_callers_do_not_notice_that_workers_die(
+    voices_dir: Path, tmp_path: Path, load: Any, sign: signal.Signals
+) -> None:
+    async with running(voices_dir, tmp_path, load, hang_s=0.5) as gateway:
+        rng = random.Random(2)
+        deaths = 0
+
+        async def caller(number: int) -> None:
+            while deaths < 4:
+                request = ask(gateway, f"{number}号来了。{LONG}", streamed=number % 2 == 0)
+                np.testing.assert_array_equal(await hear(gateway, request), expected(request))
+
+        async with asyncio.TaskGroup() as group:
+            for number in range(8):
+                group.create_task(caller(number))
+            while deaths < 4:
+                seen = counts(gateway)["done"]
+                while counts(gateway)["done"] < seen + 3:  # noqa: ASYNC110  (counters have no event)
+                    await asyncio.sleep(0.01)
+                os.kill(rng.choice(pids(gateway)), sign)
+                deaths += 1
+        found = counts(gateway)
+        assert found["accepted"] == found["done"]
+        assert_nothing_is_left(gateway)
+
+
+async def test_a_worker_that_has_grown_too_big_is_replaced_unnoticed(voices_dir: Path, tmp_path: Path) -> None:
+    async with running(voices_dir, tmp_path, worker_max_rss_mib=64) as gateway:
+        while not _restarts(gateway):
+            request = ask(gateway, LONG)
+            np.testing.assert_array_equal(await hear(gateway, request), expected(request))
+        assert counts(gateway)["failed"] == 0
+
+
+async def test_too_much_at_once_is_refused_at_the_door(voices_dir: Path, tmp_path: Path) -> None:
+    async with running(voices_dir, tmp_path, max_queued=3) as gateway:
+        tasks = [asyncio.create_task(hear(gateway, ask(gateway, LONG, pitch_semitones=SLOW))) for _ in range(3)]
+        await asyncio.sleep(0)
+        with pytest.raises(QueueFull) as caught:
+            await hear(gateway, ask(gateway, "好。"))
+        assert caught.value.headers()["Retry-After"]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        assert counts(gateway)["rejected"] == 1
+        await hear(gateway, ask(gateway, "好。"))
+        assert_nothing_is_left(gateway)
+
+
+async def test_draining_finishes_what_was_accepted_and_refuses_the_rest(voices_dir: Path, tmp_path: Path) -> None:
+    async with running(voices_dir, tmp_path) as gateway:
+        request = ask(gateway, LONG, pitch_semitones=SLOW)
+        await _drain_while_heard(gateway, request)
+
+
+async def _drain_while_heard(gateway: SpeechGateway, request: SpeechRequest) -> None:
+    async with gateway.speak(request) as speech:
+        heard = aiter(speech)
+        first = await anext(heard)
+        draining = asyncio.create_task(gateway.drain(60))
+        await asyncio.sleep(0)
+        with pytest.raises(ShuttingDown):
+            await hear(gateway, ask(gateway, "好。"))
+        rest = [pcm async for pcm in heard]
+    assert await draining == 0
+    np.testing.assert_array_equal(np.concatenate([first, *rest]), expected(request))
+
+
+async def test_what_does_not_finish_in_time_is_cancelled_and_counted(voices_dir: Path, tmp_path: Path) -> None:
+    async with running(voices_dir, tmp_path) as gateway:
+        requests = [ask(gateway, LONG, pitch_semitones=HANG) for _ in range(3)]
+        tasks = [asyncio.create_task(hear(gateway, request)) for request in requests]
+        await asyncio.sleep(0)
+        assert await gateway.drain(0.05) == 3
+        ends = await asyncio.gather(*tasks, return_exceptions=True)
+        assert [type(end) for end in ends] == [ShuttingDown] * 3
+        assert_nothing_is_left(gateway)
+
+
+def _left() -> tuple[int, int]:
+    """Open files of this process; segments of anybody."""
+    segments = Path("/dev/shm").glob(f"{PREFIX}*")  # noqa: S108
+    return len(list(Path("/proc/self/fd").iterdir())), len(list(segments))
+
+
+def _alive(pids: list[int]) -> list[int]:
+    return [pid for pid in pids if Path(f"/proc/{pid}").exists()]
+
+
+async def test_nothing_is_left_on_the_machine(voices_dir: Path, tmp_path: Path) -> None:
+    async with running(voices_dir, tmp_path):
+        pass  # whatever is opened once stays open
+    before = _left()
+    async with running(voices_dir, tmp_path) as gateway:
+        os.kill(pids(gateway)[0], signal.SIGKILL)
+        await hear(gateway, ask(gateway, LONG))
+        children = pids(gateway)
+    assert _left() == before
+    assert _alive(children) == []
+
+
+async def test_without_a_worker_callers_are_told_to_come_back(voices_dir: Path, tmp_path: Path) -> None:
+    async with running(voices_dir, tmp_path, workers=1) as gateway:
+        os.kill(pids(gateway)[0], signal.SIGKILL)
+        while all(gateway.ready().values()):  # noqa: ASYNC110  (a death has no event)
+            await asyncio.sleep(0.01)
+        with pytest.raises(EngineUnavailable):
+            await hear(gateway, ask(gateway, "好。"))
+        while not all(gateway.ready().values()):  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
+        await hear(gateway, ask(gateway, "好。"))
