@@ -375,6 +375,7 @@ class Pool:
     def _is_ready(self, worker: _Worker, ready: Ready) -> None:
         worker.ready = ready
         worker.state = WorkerState.READY
+        worker.beat_s = self._loop.time()
         self.sample_rate_hz = ready.sample_rate_hz
         log.info(
             "worker ready",
@@ -459,10 +460,11 @@ class Pool:
         now_s = self._loop.time()
         if worker.state is WorkerState.STARTING:
             return "start" if now_s - worker.started_s > self._settings.start_timeout_s else None
+        if not worker.held:
+            worker.channel.bell.ring()  # one without work sleeps, and answers by a beat: better known before it has some
         beat = worker.channel.board[BEAT]
-        if not worker.held or beat != worker.beat:
+        if beat != worker.beat:
             worker.beat, worker.beat_s = beat, now_s
-            return None
         return "hung" if now_s - worker.beat_s > self._settings.hang_s else None
 
     async def _recycle(self) -> None:

@@ -273,6 +273,15 @@ async def test_callers_do_not_notice_that_workers_die(
         assert_nothing_is_left(gateway)
 
 
+async def test_a_worker_that_hangs_is_replaced_though_it_has_no_work(voices_dir: Path, tmp_path: Path) -> None:
+    async with running(voices_dir, tmp_path, hang_s=0.5) as gateway:
+        stopped = pids(gateway)[0]
+        os.kill(stopped, signal.SIGSTOP)
+        while stopped in pids(gateway) or len(pids(gateway)) < 2:  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
+        assert _restarts(gateway) == 1
+
+
 async def test_a_worker_that_has_grown_too_big_is_replaced_unnoticed(voices_dir: Path, tmp_path: Path) -> None:
     async with running(voices_dir, tmp_path, worker_max_rss_mib=64) as gateway:
         while not _restarts(gateway):
