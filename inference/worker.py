@@ -43,6 +43,7 @@ from inference.protocol import (
 from inference.script import write_script
 from inference.utterance import Manner, Utterance
 from shm.channel import Address, Channel
+from shm.segment import SegmentError
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -63,7 +64,10 @@ def run_worker(spec: WorkerSpec, address: Address) -> None:
     if spec.cores:
         os.sched_setaffinity(0, spec.cores)  # before onnxruntime looks at it
     engine = (spec.load or _load)(spec)
-    channel = Channel.attach(address)
+    try:
+        channel = Channel.attach(address)
+    except SegmentError:  # the server has ended while we loaded
+        return
     try:
         worker = Worker(engine, channel)
         worker.warm_up()

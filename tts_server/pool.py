@@ -461,7 +461,7 @@ class Pool:
         if worker.state is WorkerState.STARTING:
             return "start" if now_s - worker.started_s > self._settings.start_timeout_s else None
         if not worker.held:
-            worker.channel.bell.ring()  # one without work sleeps, and answers by a beat: better known before it has some
+            worker.channel.bell.ring()  # one without work sleeps, and answers by a beat
         beat = worker.channel.board[BEAT]
         if beat != worker.beat:
             worker.beat, worker.beat_s = beat, now_s
