@@ -1,0 +1,270 @@
+"""The worker's loop in this process, at the other end of a real channel."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import pytest
+
+from inference.engine import Engine, Task
+from inference.parallel import LONGEST_LINE_PHONES, ParallelEngine
+from inference.protocol import (
+    Cancel,
+    Chunk,
+    Code,
+    Failure,
+    FromWorker,
+    Job,
+    Ready,
+    Script,
+    Stop,
+    ToWorker,
+    decode,
+    encode,
+    running_jobs,
+)
+from inference.utterance import Manner, Utterance
+from inference.voice import Voice
+from inference.worker import Worker
+from shm.channel import Channel
+from tests.engines import RAISE, AutoregressiveEngine, ToneEngine, phones_of, tone
+from tts_server.audio import to_pcm
+
+MANY = "第一句。" * 60
+
+
+class Host:
+    """The server's end."""
+
+    def __init__(self, channel: Channel) -> None:
+        self._channel = channel
+        self._waiting: list[FromWorker] = []
+
+    def send(self, *messages: ToWorker) -> None:
+        for message in messages:
+            self._channel.send(encode(message))
+
+    def next(self) -> FromWorker:
+        while not self._waiting:
+            records = self._channel.receive()
+            for record in records:
+                message = decode(record)
+                if isinstance(message, Chunk):
+                    message = Chunk(message.job_id, message.last, message.infer_s, bytes(message.pcm))
+                assert not isinstance(message, Job | Cancel | Stop)
+                self._waiting.append(message)
+            self._channel.release(len(records))
+            if not records:
+                assert self._channel.bell.wait(60), "the worker has ended"
+                self._channel.flush()
+        return self._waiting.pop(0)
+
+    def audio(self, job_id: int) -> np.ndarray[tuple[int], np.dtype[np.int16]]:
+        """All of one job, when nothing else is under way."""
+        pieces = []
+        while True:
+            message = self.next()
+            assert isinstance(message, Chunk), message
+            assert message.job_id == job_id
+            pieces.append(np.frombuffer(message.pcm, np.int16))
+            if message.last:
+                return np.concatenate(pieces)
+
+    @property
+    def board(self) -> memoryview:
+        return self._channel.board
+
+
+@contextmanager
+def working(engine: Engine) -> Iterator[Host]:
+    channel, address = Channel.create(to_guest_bytes=1 << 16, to_host_bytes=1 << 16)
+    guest = Channel.attach(address)
+    worker = Worker(engine, guest)
+    worker.warm_up()
+    thread = threading.Thread(target=worker.run)
+    thread.start()
+    host = Host(channel)
+    try:
+        assert host.next() == Ready(engine.capacity, engine.sample_rate_hz, engine.repeatable)
+        yield host
+    finally:
+        host.send(Stop())
+        while thread.is_alive():  # what nobody took may fill its ring
+            channel.release(len(channel.receive()))
+            thread.join(0.01)
+        guest.close()
+        channel.close()
+
+
+def job(number: int, text: str = "", *, skip_samples: int = 0, urgent: bool = False, pitch: float = 0.0) -> Job:
+    return Job(number, "female", 1.0, pitch, 0.0, urgent, skip_samples, text=text)
+
+
+ENGINES = {"parallel": ToneEngine, "autoregressive": AutoregressiveEngine}
+
+
+@pytest.mark.parametrize("make", ENGINES.values(), ids=ENGINES)
+def test_a_text_gives_its_script_and_its_first_line(make: type[ToneEngine]) -> None:
+    with working(make()) as host:
+        host.send(job(7, "你好☃。Second one. 第三句。"))
+        script = host.next()
+        assert isinstance(script, Script)
+        assert (script.job_id, len(script.lines), script.unspoken) == (7, 3, ("☃",))
+        np.testing.assert_array_equal(host.audio(7), tone(Utterance(tuple(phones_of("你好。")), Manner("female"))))
+
+
+@pytest.mark.parametrize("make", ENGINES.values(), ids=ENGINES)
+def test_the_lines_it_gives_back_can_be_spoken_by_anybody(make: type[ToneEngine]) -> None:
+    with working(make()) as host:
+        host.send(job(1, "你好。Second one."))
+        script = host.next()
+        assert isinstance(script, Script)
+        host.audio(1)
+        host.send(Job(2, "male", 1.5, 0.0, 0.0, urgent=False, skip_samples=0, phones=script.lines[1].phones))
+        expected = tone(Utterance(tuple(phones_of("Second one.")), Manner("male", 1.5)))
+        np.testing.assert_array_equal(host.audio(2), expected)
+
+
+@pytest.mark.parametrize("skip", [0, 1, 100, 511, 512, 513, 1 << 20])
+def test_what_is_known_is_not_sent_again(voice: Voice, skip: int) -> None:
+    line = "这一句话要说得长一点，才有好几段可以分开来说。"
+    with working(ParallelEngine(voice)) as host:
+        for urgent in (False, True):
+            host.send(job(1, line, urgent=urgent))
+            assert isinstance(host.next(), Script)
+            whole = host.audio(1)
+            host.send(job(2, line, urgent=urgent, skip_samples=skip))
+            assert isinstance(host.next(), Script)
+            np.testing.assert_array_equal(host.audio(2), whole[skip:])
+
+
+def test_an_urgent_line_begins_early_and_is_the_same(voice: Voice) -> None:
+    line = "这一句话要说得长一点，才有好几段可以分开来说。"
+    engine = ParallelEngine(voice)
+    utterance = Utterance(tuple(phones_of(line)), Manner("female"))
+    pieces = {}
+    for urgent in (False, True):
+        engine.add(Task(1, utterance, urgent))
+        pieces[urgent] = []
+        while engine.has_work:
+            (piece,) = engine.step()
+            pieces[urgent].append(piece.audio)  # type: ignore[union-attr]
+    assert len(pieces[False]) == 1
+    assert len(pieces[True]) > 2
+    assert len(pieces[True][0]) < len(pieces[False][0]) / 4
+    np.testing.assert_array_equal(np.concatenate([to_pcm(audio) for audio in pieces[True]]), to_pcm(pieces[False][0]))
+
+
+def test_an_urgent_beginning_passes_what_waits(voice: Voice) -> None:
+    engine = ParallelEngine(voice)
+    utterance = Utterance(tuple(phones_of("你好，世界。" * 3)), Manner("female"))
+    for number in (1, 2):
+        engine.add(Task(number, utterance, urgent=False))
+    engine.add(Task(3, utterance, urgent=True))
+    assert engine.running() == (3,)
+    order = []
+    while engine.has_work:
+        (piece,) = engine.step()
+        order.append(piece.job_id)
+    assert order[0] == 3
+    assert order[1:3] == [1, 2]  # heard once, it waits its turn: it is made far faster than it is heard
+
+
+def test_a_line_beyond_all_measure_is_refused_and_the_others_go_on(voice: Voice) -> None:
+    engine = ParallelEngine(voice)
+    phones = tuple(phones_of("好。"))
+    engine.add(Task(1, Utterance(phones * LONGEST_LINE_PHONES, Manner("female")), urgent=False))
+    engine.add(Task(2, Utterance(phones, Manner("female")), urgent=False))
+    assert [type(result).__name__ for _ in range(2) for result in engine.step()] == ["Broken", "Piece"]
+
+
+@pytest.mark.parametrize(
+    ("text", "pitch", "code"),
+    [("☃", 0.0, Code.NOTHING_TO_SAY), ("<行|hang9>", 0.0, Code.BAD_OVERRIDE), ("好。", RAISE, Code.ENGINE)],
+)
+def test_a_job_that_fails_fails_alone(text: str, pitch: float, code: Code) -> None:
+    with working(ToneEngine()) as host:
+        host.send(job(1, text, pitch=pitch), job(2, "好。"))
+        seen = [host.next() for _ in range(3 if code is not Code.ENGINE else 4)]
+        (failure,) = [message for message in seen if isinstance(message, Failure)]
+        assert (failure.job_id, failure.code) == (1, code)
+        assert any(isinstance(message, Chunk) and message.job_id == 2 and message.last for message in seen)
+
+
+def test_an_unknown_speaker_fails_the_job(voice: Voice) -> None:
+    with working(ParallelEngine(voice)) as host:
+        host.send(Job(1, "nobody", 1.0, 0.0, 0.0, urgent=False, skip_samples=0, text="好。"))
+        assert isinstance(host.next(), Script)
+        failure = host.next()
+        assert isinstance(failure, Failure)
+        assert "nobody" in failure.message
+
+
+@pytest.mark.parametrize("make", ENGINES.values(), ids=ENGINES)
+def test_a_cancelled_job_is_not_spoken(make: type[ToneEngine]) -> None:
+    with working(make()) as host:
+        host.send(job(1, "你好。"), job(2, "再见。"), Cancel(2), job(3, "好了。"))
+        ended = set()
+        while len(ended) < 2:
+            message = host.next()
+            if isinstance(message, Chunk) and message.last:
+                ended.add(message.job_id)
+        assert ended == {1, 3}
+
+
+def test_an_engine_with_few_slots_speaks_as_many_at_once() -> None:
+    engine = AutoregressiveEngine()
+    with working(engine) as host:
+        host.send(*(job(number, f"{number}号。") for number in range(engine.capacity)))
+        ended = set()
+        while len(ended) < engine.capacity:
+            message = host.next()
+            assert not isinstance(message, Failure)
+            if isinstance(message, Chunk) and message.last:
+                ended.add(message.job_id)
+
+
+def test_more_audio_than_the_ring_holds_arrives_whole() -> None:
+    with working(ToneEngine()) as host:
+        host.send(job(1, MANY))
+        script = host.next()
+        assert isinstance(script, Script)
+        host.audio(1)
+        orders = [
+            Job(number, "male", 0.25, 0.0, 0.0, urgent=False, skip_samples=0, phones=line.phones)
+            for number, line in enumerate(script.lines[:20], start=10)
+        ]
+        host.send(*orders)
+        for order in orders:
+            assert len(host.audio(order.id)) == len(order.phones) // 4 * 400
+
+
+def test_the_board_is_empty_when_nothing_is_done() -> None:
+    with working(ToneEngine()) as host:
+        host.send(job(1, "你好。"))
+        host.next()
+        host.audio(1)
+        host.send(job(2, "好。"))
+        host.next()
+        host.audio(2)
+        while running_jobs(host.board):  # it looks for more before it lies down
+            pass
+        assert running_jobs(host.board) == ()
+
+
+class _Silent(ToneEngine):
+    def step(self) -> list:  # type: ignore[type-arg]
+        (piece,) = super().step()
+        return [type(piece)(piece.job_id, np.zeros(100, np.float32), True, 0.0)]  # type: ignore[call-arg, union-attr]
+
+
+def test_a_worker_that_cannot_be_heard_does_not_begin() -> None:
+    channel, address = Channel.create(to_guest_bytes=1 << 12, to_host_bytes=1 << 12)
+    guest = Channel.attach(address)
+    with pytest.raises(RuntimeError, match="silence"):
+        Worker(_Silent(), guest).warm_up()
+    guest.close()
+    channel.close()
