@@ -6,11 +6,11 @@ STRESS_SECONDS ?= 120
 .PHONY: help venv run test check bench stress clean
 
 help:
-	@echo 'make run     speak a Chinese and an English sentence into hello.wav'
+	@echo 'make run     serve at http://127.0.0.1:8000, with the shipped voices'
 	@echo 'make test    the tests'
 	@echo 'make check   format, lint, types and tests: what every commit must pass'
 	@echo 'make bench   how fast the voices are on this machine'
-	@echo 'make stress  random text through front end and voice for $(STRESS_SECONDS) s'
+	@echo 'make stress  for minutes: random text, ten million records through a ring, workers killed under load'
 	@echo 'make venv    .venv with all that the others need (they call it themselves)'
 
 venv: .venv/ready
@@ -21,8 +21,7 @@ venv: .venv/ready
 	@touch $@
 
 run: venv
-	$(BIN)/python run.py say '你好，这是一个小小的声音。 Hello, this is a small voice.' -o hello.wav
-	@echo 'hello.wav is written; listen to it. More: $(BIN)/python run.py say --help'
+	$(BIN)/python run.py serve
 
 test: venv
 	$(BIN)/python -m pytest -q
@@ -41,4 +40,4 @@ stress: venv
 	STRESS_SECONDS=$(STRESS_SECONDS) $(BIN)/python -m pytest -q -m stress
 
 clean:
-	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache build *.egg-info hello.wav
+	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache build *.egg-info
