@@ -84,9 +84,9 @@ class Channel:
         return self._consumer.poll(limit)
 
     def release(self, count: int) -> None:
-        """Give back the oldest `count` records, and tell the other side that there is room."""
-        self._consumer.release(count)
-        self.bell.ring()
+        """Give back the oldest `count` records, and tell the other side if it may be waiting for room."""
+        if self._consumer.release(count):
+            self.bell.ring()
 
     def close(self) -> None:
         """Let go of everything; the host also removes the memory."""

@@ -175,6 +175,9 @@ class Consumer(_Side):
         super().__init__(memory)
         self._payload = self._bytes.toreadonly()
         self._read: int = self._cursors[_RELEASED_AT]
+        # A frame takes a quarter of the ring at most, and with skipping not twice that.
+        self._crowded = self.capacity // 2 - 4 * _WORD
+        self._told = self._read  # what had been released when `release` last answered
         self._partial: bytearray | None = None
         self._polled: deque[tuple[memoryview, int]] = deque()  # records handed out, and where each ends
 
@@ -192,9 +195,12 @@ class Consumer(_Side):
             self._release_to(self._read)  # frames of an unfinished record are copied and need their place no more
         return records
 
-    def release(self, count: int) -> None:
+    def release(self, count: int) -> bool:
         """Give back the oldest `count` polled records. Their views are void from here on; so is what was made of them,
         though a numpy array does not know it: copy what is kept.
+
+        True if the ring was so full that the producer may be waiting for room. On a machine that delays stores it may,
+        very rarely, be False although it waits: a producer should look again by itself now and then.
         """
         if count > len(self._polled):
             raise RingError(f"{count} records released, {len(self._polled)} are out")
@@ -203,6 +209,9 @@ class Consumer(_Side):
             record.release()
             self._polled.popleft()
             self._release_to(end if self._polled else self._read)
+        published: int = self._cursors[_PUBLISHED_AT]  # after the stores: who was not waiting yet has seen the room
+        before, self._told = self._told, self._cursors[_RELEASED_AT]
+        return published - before > self._crowded
 
     def close(self) -> None:
         """Void every record still out, and let go of the memory."""

@@ -449,6 +449,7 @@ class Pool:
         while True:
             await asyncio.sleep(period_s)
             for worker in list(self._workers.values()):
+                worker.channel.flush()  # see `Consumer.release`
                 if reason := self._why_hung(worker):
                     worker.process.kill()
                     while self._collect(worker):
