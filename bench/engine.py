@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import multiprocessing
-import os
 import platform
 import time
 from collections.abc import Mapping, Sequence
@@ -19,6 +18,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from inference.cores import choose, pin, usable_cores
 from inference.frontend.phones import Phone
 from inference.pack import load_pack
 
@@ -61,7 +61,7 @@ class _Task:
     speaker: str
     batch: int
     seconds: float
-    core: int | None
+    core: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +97,8 @@ def measure(
         raise ValueError(f"the pack {pack.name!r} is {pack.precision}, not {precision}; name one that is with --pack")
     spoken = tuple(sentences if sentences is not None else read_sentences())
     tasks = [
-        _Task(pack_folder.resolve(), spoken, pack.speakers[0].name, batch, seconds, core) for core in usable[:cores]
+        _Task(pack_folder.resolve(), spoken, pack.speakers[0].name, batch, seconds, core)
+        for core in choose(cores or len(usable))
     ]
     counts = _run_all(tasks)
     per_core = tuple(count.audio_s / count.elapsed_s for count in counts)
@@ -126,13 +127,6 @@ def read_sentences() -> list[tuple[Phone, ...]]:
 
     lines = SENTENCES.read_text(encoding="utf-8").splitlines()
     return [sentence.phones for line in lines for sentence in read(line).sentences]
-
-
-def usable_cores() -> list[int | None]:
-    """The cores this process may run on; one None for each where the system does not pin."""
-    if hasattr(os, "sched_getaffinity"):
-        return [*sorted(os.sched_getaffinity(0))]
-    return [None] * (os.cpu_count() or 1)
 
 
 def report(result: EngineResult) -> str:
@@ -181,8 +175,7 @@ def _run_all(tasks: Sequence[_Task]) -> list[_Count]:
 
 
 def _run_one(task: _Task, pipe: Connection) -> None:
-    if task.core is not None:
-        os.sched_setaffinity(0, {task.core})
+    pin([task.core])
     # After pinning: onnxruntime looks at the affinity as it loads.
     from inference.utterance import Manner, Utterance
     from inference.voice import Voice

@@ -23,7 +23,8 @@ from multiprocessing.queues import Queue
 from pathlib import Path
 from typing import Final, Protocol
 
-from bench.engine import cpu_name, usable_cores
+from bench.engine import cpu_name
+from inference.cores import choose, pin
 from shm.doorbell import Doorbell
 from shm.ring import Consumer, Producer, create, size_bytes
 from shm.segment import Segment
@@ -112,16 +113,16 @@ def _size(size: int) -> str:
 
 
 def _measure(name: str, make: Callable[[ExitStack], tuple[_End, _End]], seconds: float) -> Way:
-    cores = usable_cores()
+    here, there = choose(2)
     with ExitStack() as stack:
         ours, theirs = make(stack)
-        peer = _SPAWN.Process(target=_peer, args=(theirs, cores[-1]), daemon=True)
+        peer = _SPAWN.Process(target=_peer, args=(theirs, there), daemon=True)
         peer.start()
         stack.callback(peer.join)
         theirs.close()
-        here = os.sched_getaffinity(0)
-        os.sched_setaffinity(0, {core for core in cores[:1] if core is not None} or here)
-        stack.callback(os.sched_setaffinity, 0, here)
+        before = os.sched_getaffinity(0)
+        pin([here])
+        stack.callback(pin, before)
         ours.open()
         stack.callback(ours.close)
         stack.callback(ours.send, _END)
@@ -166,9 +167,8 @@ def _ask(end: _End, message: bytes) -> None:
     end.done()
 
 
-def _peer(end: _End, core: int | None) -> None:
-    if core is not None:
-        os.sched_setaffinity(0, {core})
+def _peer(end: _End, core: int) -> None:
+    pin([core])
     end.open()
     while True:
         message = end.receive()

@@ -39,7 +39,8 @@ class WorkerSpec:
     """What a worker is to be."""
 
     pack: Path
-    cache_dir: Path
+    cache_dir: Path | None = None
+    """Where processes share their weights; each has its own, if there is none."""
     cores: tuple[int, ...] = ()
     """Where it may run; where it was started, if empty."""
     nice: int = 0

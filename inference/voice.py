@@ -7,7 +7,7 @@ Arrays are (B, N) for phones, (B, T) for frames, (S,) for samples; one frame is 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -18,6 +18,7 @@ import onnxruntime as ort
 
 from inference.frontend.phones import Phone
 from inference.pack import Pack, PackError, Speaker, load_pack
+from inference.prepared import open_prepared
 from inference.session import open_session
 from inference.utterance import Manner, Utterance
 
@@ -83,11 +84,18 @@ class Voice:
         self._speakers = {speaker.name: speaker for speaker in pack.speakers}
 
     @classmethod
-    def load(cls, folder: Path, *, threads: int = 1) -> Voice:
-        """Check the pack in `folder` and open its graphs; PackError says what is wrong with it."""
+    def load(cls, folder: Path, *, threads: int = 1, cache_dir: Path | None = None) -> Voice:
+        """Check the pack in `folder` and open its graphs; PackError says what is wrong with it.
+
+        Processes that name the same `cache_dir` share the weights (`inference.prepared`).
+        """
         pack = load_pack(folder)
-        prosody = _open_graph(pack, "prosody", pack.prosody, _PROSODY_INPUTS, _PROSODY_OUTPUTS, threads)
-        decoder = _open_graph(pack, "decoder", pack.decoder, _DECODER_INPUTS, _DECODER_OUTPUTS, threads)
+
+        def opened(graph: Path) -> ort.InferenceSession:
+            return open_prepared(graph, cache_dir, threads) if cache_dir else open_session(graph, threads=threads)
+
+        prosody = _open_graph(pack, "prosody", pack.prosody, _PROSODY_INPUTS, _PROSODY_OUTPUTS, opened)
+        decoder = _open_graph(pack, "decoder", pack.decoder, _DECODER_INPUTS, _DECODER_OUTPUTS, opened)
         return cls(pack, prosody, decoder)
 
     def speaker(self, name: str) -> Speaker:
@@ -180,11 +188,16 @@ class Voice:
 
 
 def _open_graph(
-    pack: Pack, role: str, graph: Path, inputs: Mapping[str, str], outputs: Mapping[str, str], threads: int
+    pack: Pack,
+    role: str,
+    graph: Path,
+    inputs: Mapping[str, str],
+    outputs: Mapping[str, str],
+    opened: Callable[[Path], ort.InferenceSession],
 ) -> ort.InferenceSession:
     field, remedy = f"$.graphs.{role}.file", "export the pack again with the training code of this release"
     try:
-        session = open_session(graph, threads=threads)
+        session = opened(graph)
     except Exception as error:  # onnxruntime's exceptions share no other base
         raise PackError(graph, field, f"onnxruntime cannot load it ({error})", remedy) from error
     for what, nodes, expected in (

@@ -20,6 +20,7 @@ import numpy as np
 from inference.engine import Broken, Engine, Piece, Task
 from inference.frontend.phones import PHONES, Break, Phone, Position, Tone
 from inference.frontend.reading import NothingToSay, OverrideError, read, warm
+from inference.heap import give_back
 from inference.protocol import (
     BEAT,
     CHUNK_HEADER_BYTES,
@@ -83,7 +84,7 @@ def _load(spec: WorkerSpec) -> Engine:
     from inference.parallel import ParallelEngine
     from inference.voice import Voice
 
-    return ParallelEngine(Voice.load(spec.pack))
+    return ParallelEngine(Voice.load(spec.pack, cache_dir=spec.cache_dir))
 
 
 class Worker:
@@ -110,6 +111,7 @@ class Worker:
         if not loudest > 0.01:
             raise RuntimeError("the engine spoke, and it was silence")
         gc.collect()
+        give_back()
         gc.freeze()  # dictionaries and graphs stay for good: the collector need not walk through them
 
     def run(self) -> None:

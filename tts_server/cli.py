@@ -1,4 +1,6 @@
-"""The command line: `say`, `voices`, `phones`, `bench`. Exit codes: 0 done, 1 failed, 2 asked for wrongly.
+"""The command line: `serve`, `config`, `say`, `voices`, `phones`, `bench`.
+
+Exit codes: 0 done, 1 failed, 2 asked for wrongly.
 
 Each command loads what it needs when it runs, so that `--help` and a typing error answer at once.
 """
@@ -6,7 +8,6 @@ Each command loads what it needs when it runs, so that `--help` and a typing err
 from __future__ import annotations
 
 import argparse
-import importlib.metadata
 import io
 import os
 import sys
@@ -17,13 +18,35 @@ from typing import TYPE_CHECKING, TypeVar
 
 from inference.utterance import ENERGY_RANGE, PITCH_RANGE, SPEED_RANGE, Manner
 from tts_server.audio import FORMATS, AudioError, open_audio
+from tts_server.release import version
 
 if TYPE_CHECKING:
     from inference.frontend.lexicon import Lexicon
+    from tts_server.config_sources import Effective
 
 T = TypeVar("T")
 
 DONE, FAILED, MISUSED, INTERRUPTED = 0, 1, 2, 130
+
+_SERVE = """\
+Serve speech over HTTP until told to stop. It listens when every worker has
+spoken. The first SIGTERM or Ctrl-C lets it finish what it has accepted, the
+second ends it at once.
+
+  tts-server serve
+  tts-server serve --host 0.0.0.0 --port 80 --workers 4 --cores 0-3
+  tts-server serve --engines light,standard --config /etc/tts-server.toml
+  TTS_LOG_FORMAT=json tts-server serve
+
+and then, from elsewhere:
+
+  curl http://127.0.0.1:8000/api/tts -H 'Content-Type: application/json' \\
+       -d '{"text": "Hello."}' -o hello.wav
+
+Every setting is a flag, a variable (--max-queue-s is TTS_MAX_QUEUE_S) and a
+key in a file (max_queue_s = 5). Flags outrank variables, and these the file;
+`tts-server config` shows what comes out, docs/configuration.md tells why the
+defaults are what they are."""
 
 
 class UsageError(Exception):
@@ -40,7 +63,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         if isinstance(stream, io.TextIOWrapper):  # a terminal without Unicode shows escapes rather than an error
             stream.reconfigure(errors="backslashreplace")
     try:
-        args = _parser().parse_args(argv)
+        asked = sys.argv[1:] if argv is None else list(argv)
+        args = _parser(asked[0] if asked else "").parse_args(asked)
         return _run(args)
     except SystemExit as exit_:  # argparse: help is 0, a usage error 2
         return exit_.code if isinstance(exit_.code, int) else MISUSED
@@ -62,14 +86,37 @@ def _run(args: argparse.Namespace) -> int:
 
 
 def _complain(message: str, code: int) -> int:
-    print(f"tts-server: {message}", file=sys.stderr)
+    for line in message.splitlines():
+        print(f"tts-server: {line}", file=sys.stderr)
     return code
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(command: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="tts-server", description="Speaks Chinese and English on a CPU.")
-    parser.add_argument("--version", action="version", version=f"tts-server {_version()}")
+    parser.add_argument("--version", action="version", version=f"tts-server {version()}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
+
+    serve = commands.add_parser(
+        "serve",
+        help="serve speech over HTTP",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        description=_SERVE,
+    )
+    _add_settings(serve, given=command == "serve")
+    serve.set_defaults(run=_serve)
+
+    config = commands.add_parser(
+        "config",
+        help="show the settings that `serve` would have, and where each comes from",
+        description="Show the settings that `serve` would have with the same flags, and where each comes from.",
+    )
+    form = config.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help="for programs")
+    form.add_argument(
+        "--docs", action="store_true", help="instead, the tables of all settings in docs/configuration.md"
+    )
+    _add_settings(config, given=command == "config")
+    config.set_defaults(run=_config)
 
     say = commands.add_parser("say", help="speak a text into a file, or aloud")
     _add_text(say)
@@ -95,6 +142,11 @@ def _parser() -> argparse.ArgumentParser:
     phones.set_defaults(run=_phones)
 
     bench = commands.add_parser("bench", help="measure")
+    _add_benches(bench)
+    return parser
+
+
+def _add_benches(bench: argparse.ArgumentParser) -> None:
     benches = bench.add_subparsers(metavar="WHAT", required=True)
     engine = benches.add_parser("engine", help="how fast a voice is on this machine")
     engine.add_argument("--seconds", type=float, default=10.0, help="how long to measure (default: %(default)g)")
@@ -137,14 +189,33 @@ def _parser() -> argparse.ArgumentParser:
     ring.add_argument("--seconds", type=float, default=1.0, help="for each figure (default: %(default)g)")
     ring.add_argument("--json", type=Path, metavar="FILE", help="write the result there too")
     ring.set_defaults(run=_bench_ring)
-    return parser
+
+    memory = benches.add_parser(
+        "memory",
+        help="what each further worker costs in memory, and where it goes",
+        description="Start workers one after another, let each speak, and read what the system says of their memory: "
+        "RSS, PSS (pages in common are shared out) and USS (pages of its own). Then take one apart: Python, "
+        "dictionaries, onnxruntime, the voice, working buffers. A MiB is 1,048,576 bytes.",
+    )
+    memory.add_argument("--workers", type=int, default=3, help="how many (default: %(default)s)")
+    memory.add_argument("--own-weights", action="store_true", help="each worker packs its own weights, for comparison")
+    memory.add_argument("--json", type=Path, metavar="FILE", help="write the result there too")
+    _add_pack(memory)
+    memory.set_defaults(run=_bench_memory)
 
 
-def _version() -> str:
-    try:
-        return importlib.metadata.version("tts-server")
-    except importlib.metadata.PackageNotFoundError:
-        return "(not installed)"
+def _add_settings(parser: argparse.ArgumentParser, *, given: bool) -> None:
+    """The flags of all settings; if they are `given` a chance, for others need not wait until they are loaded."""
+    parser.add_argument(
+        "--config",
+        type=Path,
+        metavar="FILE",
+        help="settings in TOML; without it $TTS_CONFIG, or tts-server.toml in the state folder if it is there",
+    )
+    if given:
+        from tts_server.config_listing import add_flags
+
+        add_flags(parser)
 
 
 def _add_text(parser: argparse.ArgumentParser) -> None:
@@ -178,6 +249,35 @@ def _range_help(what: str, bounds: tuple[float, float]) -> str:
     return f"{what}, {bounds[0]:g} to {bounds[1]:g} (default: %(default)g)"
 
 
+def _serve(args: argparse.Namespace) -> int:
+    effective = _settings(args)
+
+    from tts_server.server import run
+
+    return run(effective.settings, effective.strange)
+
+
+def _config(args: argparse.Namespace) -> int:
+    from tts_server.config_listing import as_json, as_markdown, as_text
+
+    if args.docs:
+        print(as_markdown(), end="")
+        return DONE
+    effective = _settings(args)
+    print(as_json(effective) if args.json else as_text(effective))
+    for variable in effective.strange:
+        _complain(f"no such setting: {variable}", DONE)
+    return DONE
+
+
+def _settings(args: argparse.Namespace) -> Effective:
+    from tts_server.config import Settings
+    from tts_server.config_sources import load
+
+    flags = {name: value for name, value in vars(args).items() if name in Settings.model_fields}
+    return _checked(lambda: load(os.environ, flags, args.config))
+
+
 def _say(args: argparse.Namespace) -> int:
     manner = _checked(lambda: Manner(args.voice, args.speed, args.pitch, args.energy))
     audio_format = _format(args.output, args.format)
@@ -209,8 +309,9 @@ def _speak_to_file(
 
     from inference.frontend.reading import read
     from inference.pack import PackError
+    from inference.script import write_script
     from inference.voice import Voice
-    from tts_server.narration import narrate, write_script
+    from tts_server.narration import narrate
 
     script = _checked(lambda: write_script(text, lambda paragraph: read(paragraph, lexicon)))
     try:
@@ -294,6 +395,15 @@ def _bench_ring(args: argparse.Namespace) -> int:
     from bench.ring import measure, report, write_json
 
     return _bench(args, lambda: measure(seconds=args.seconds), report, write_json)
+
+
+def _bench_memory(args: argparse.Namespace) -> int:
+    from bench.memory import measure, report, write_json
+
+    pack = _pack_folder(args)
+    return _bench(
+        args, lambda: measure(pack, workers=args.workers, shared_weights=not args.own_weights), report, write_json
+    )
 
 
 def _bench(

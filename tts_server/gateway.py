@@ -279,6 +279,7 @@ class _Speech:
         self.timings.read_s = script.read_s
         self._gateway.metrics.queued(self.timings.queue_s)
         self.unspoken = script.unspoken
+        self._gateway.metrics.unspoken(len(script.unspoken))
         self._script = script.lines
         self._owe(sum(map(self._seconds, script.lines)) - self._owed_s)
         self._run_ahead()

@@ -395,6 +395,9 @@ class Pool:
         self._run(self._bury(worker.process))
         log.warning("worker lost", engine=self.engine, worker=worker.number, reason=reason, jobs=len(held))
         self._metrics.worker_restarted(self.engine, reason)
+        if worker.state is WorkerState.STARTING and self._spec.cache_dir:
+            log.warning("weights are not shared any more, should they be what it died of", engine=self.engine)
+            self._spec = replace(self._spec, cache_dir=None)
         for job in held:
             job.deaths += reason != "recycled" and (suspects is None or job.id in suspects)
         repeatable = worker.ready is not None and worker.ready.repeatable

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from bench.engine import BenchError, measure, read_sentences, report, usable_cores, write_json
+from bench.engine import BenchError, measure, read_sentences, report, write_json
+from inference.cores import usable_cores
 from inference.frontend.phones import Phone
 from tests.tiny_pack import write_tiny_pack
 from tts_server.cli import main

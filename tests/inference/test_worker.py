@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import numpy as np
 import pytest
 
-from inference.engine import Engine, Task
+from inference.engine import Engine, Piece, Task
 from inference.parallel import LONGEST_LINE_PHONES, ParallelEngine
 from inference.protocol import (
     Cancel,
@@ -156,6 +156,28 @@ def test_an_urgent_line_begins_early_and_is_the_same(voice: Voice) -> None:
     assert len(pieces[True]) > 2
     assert len(pieces[True][0]) < len(pieces[False][0]) / 4
     np.testing.assert_array_equal(np.concatenate([to_pcm(audio) for audio in pieces[True]]), to_pcm(pieces[False][0]))
+
+
+def test_short_lines_are_spoken_together_and_each_as_it_would_be_alone(voice: Voice) -> None:
+    engine, alone = ParallelEngine(voice), ParallelEngine(voice)
+    texts = ["好。", "行。", "你好，世界，这一句要长得多，不会同它们一起说。", "对。", "是。", "有。", "你好世界。"]
+    utterances = {n: Utterance(tuple(phones_of(text)), Manner("male")) for n, text in enumerate(texts)}
+    for number, utterance in utterances.items():
+        engine.add(Task(number, utterance, urgent=False, skip_samples=7 if number == 1 else 0))
+    together = []
+    while engine.has_work:
+        ids = engine.running()
+        pieces = engine.step()
+        assert tuple(piece.job_id for piece in pieces) == ids
+        together.append(ids)
+        for piece in pieces:
+            alone.add(Task(piece.job_id, utterances[piece.job_id], urgent=False))
+            (expected,) = alone.step()
+            skip = 7 if piece.job_id == 1 else 0
+            assert isinstance(piece, Piece)
+            assert isinstance(expected, Piece)
+            np.testing.assert_array_equal(to_pcm(piece.audio), to_pcm(expected.audio[skip:]))
+    assert together == [(0, 1, 3, 4), (2,), (5,), (6,)]
 
 
 def test_an_urgent_beginning_passes_what_waits(voice: Voice) -> None:

@@ -1,0 +1,48 @@
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from aiohttp.test_utils import TestClient, TestServer
+
+from tests.tts_server.http.fakes import FakeGateway, FakeMeter
+from tts_server.app import create_app
+from tts_server.services import Limits, Services
+
+Serve = Callable[..., Awaitable[TestClient[Any, Any]]]
+
+
+@pytest.fixture
+async def gateway() -> FakeGateway:
+    return FakeGateway()
+
+
+@pytest.fixture
+async def meter() -> FakeMeter:
+    return FakeMeter()
+
+
+@pytest.fixture
+async def serve(gateway: FakeGateway, meter: FakeMeter) -> AsyncIterator[Serve]:
+    """Serve the application on a port, run as the server runs it, with other limits or another encoder if need be."""
+    clients: list[TestClient[Any, Any]] = []
+    with ThreadPoolExecutor(2) as threads:
+
+        async def start(limits: Limits | None = None, **services: Any) -> TestClient[Any, Any]:
+            given = replace(Services(gateway, meter, threads, limits or Limits()), **services)
+            server = TestServer(create_app(given, version="1.2.3"))
+            await server.start_server()  # with handler_cancellation, as the server must
+            clients.append(TestClient(server))
+            return clients[-1]
+
+        yield start
+        for client in clients:
+            await client.close()
+
+
+@pytest.fixture
+async def client(serve: Serve) -> TestClient[Any, Any]:
+    return await serve()

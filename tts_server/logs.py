@@ -1,0 +1,200 @@
+"""Logs: one line for each event, with its facts as fields, written by a thread so that nobody waits for a terminal.
+
+    log = get_logger(__name__)
+    log.info("worker ready", engine="standard", worker=0, pid=4711)
+
+is `12:00:01.123 info    worker ready engine=standard worker=0 pid=4711` as text. Events are constant words, for
+searching; what varies is a field. The text that users send is never logged.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import queue
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Final
+
+import orjson
+
+Value = str | int | float | bool | None
+
+_FIELDS: Final = "tts_fields"  # where a record carries them
+_WAITING_LINES: Final = 10_000
+"""Lines that may wait for a slow reader: some seconds of the busiest log, a few MB. More are dropped, and counted."""
+_LAST_WORDS_S: Final = 2.0
+"""How long the end of the process waits for the lines that are left: the reader may have gone."""
+_PRIORITIES: Final = {"debug": 7, "info": 6, "warning": 4, "error": 3, "critical": 2}  # syslog's, for the journal
+
+
+class Logger:
+    """Logs events of one module."""
+
+    def __init__(self, logger: logging.Logger) -> None:
+        self._logger = logger
+
+    def debug(self, event: str, /, **fields: Value) -> None:
+        """For who works on the server."""
+        self._log(logging.DEBUG, event, fields)
+
+    def info(self, event: str, /, **fields: Value) -> None:
+        """What a day is told by."""
+        self._log(logging.INFO, event, fields)
+
+    def warning(self, event: str, /, **fields: Value) -> None:
+        """Something is amiss that the server deals with."""
+        self._log(logging.WARNING, event, fields)
+
+    def error(self, event: str, /, *, exc_info: BaseException | None = None, **fields: Value) -> None:
+        """Something failed; `exc_info` adds where."""
+        self._log(logging.ERROR, event, fields, exc_info)
+
+    def _log(self, level: int, event: str, fields: dict[str, Value], exc_info: BaseException | None = None) -> None:
+        if self._logger.isEnabledFor(level):
+            self._logger.log(level, event, exc_info=exc_info, extra={_FIELDS: fields})
+
+
+def get_logger(name: str) -> Logger:
+    """The logger of a module: `get_logger(__name__)`."""
+    return Logger(logging.getLogger(name))
+
+
+@contextmanager
+def logging_to(fd: int, level: str, log_format: str, environ: Mapping[str, str]) -> Iterator[None]:
+    """Write what is logged, by whomever in this process, to the file descriptor. `log_format` is text, json or auto."""
+    journal = _is_journal(fd, environ.get("JOURNAL_STREAM", ""))
+    if log_format == "auto":
+        log_format = "text" if journal or os.isatty(fd) else "json"
+    lines = _Lines()
+    writer = _Writer(fd, TextFormatter(journal=journal) if log_format == "text" else JsonFormatter(), lines)
+    root = logging.getLogger()
+    before = root.level
+    root.setLevel(level.upper())
+    root.addHandler(lines)
+    writer.start()
+    try:
+        yield
+    finally:
+        root.removeHandler(lines)
+        root.setLevel(before)
+        lines.end()
+        writer.join(_LAST_WORDS_S)
+
+
+class TextFormatter(logging.Formatter):
+    """For people: time, level, event, fields. In systemd's journal, which knows the time, `<priority>` instead."""
+
+    def __init__(self, *, journal: bool) -> None:
+        super().__init__()
+        self._journal = journal
+
+    def format(self, record: logging.LogRecord) -> str:
+        """A line, and one for each line of a traceback."""
+        level = record.levelname.lower()
+        fields = "".join(f" {name}={_plain(value)}" for name, value in _fields(record).items())
+        where = "" if hasattr(record, _FIELDS) else f" logger={record.name}"
+        line = f"{_one_line(record.getMessage())}{fields}{where}"
+        traceback = self.formatException(record.exc_info).splitlines() if record.exc_info else []
+        if self._journal:  # an entry for each line, so each needs the priority
+            return "\n".join(f"<{_PRIORITIES.get(level, 5)}>{part}" for part in (line, *traceback))
+        clock = datetime.fromtimestamp(record.created).astimezone().strftime("%H:%M:%S.%f")[:-3]
+        return "\n".join((f"{clock} {level:7} {line}", *traceback))
+
+
+class JsonFormatter(logging.Formatter):
+    """For programs: one object to a line."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """A line."""
+        line = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "event": record.getMessage(),
+            "logger": record.name,
+        }
+        if record.exc_info:
+            line["exception"] = self.formatException(record.exc_info)
+        return orjson.dumps(_fields(record) | line, default=str).decode()
+
+
+class _Lines(logging.Handler):
+    """Records on their way to the writer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._records: queue.SimpleQueue[logging.LogRecord | None] = queue.SimpleQueue()
+        self.dropped = 0
+
+    def createLock(self) -> None:  # noqa: N802  (logging's name)
+        self.lock = None  # the queue has its own, which even a finaliser may take that runs in the middle of a put
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if self._records.qsize() < _WAITING_LINES:
+            self._records.put(record)
+        else:
+            self.dropped += 1  # waiting instead would stop the event loop
+
+    def end(self) -> None:
+        """Nothing comes after what is there."""
+        self._records.put(None)
+
+    def take(self) -> logging.LogRecord | None:
+        """The next record; waits for it. None at the end."""
+        return self._records.get()
+
+
+class _Writer(threading.Thread):
+    """Writes lines to a file descriptor. Past sys.stderr: at exit, its lock would be waited for if this is stuck."""
+
+    def __init__(self, fd: int, formatter: logging.Formatter, lines: _Lines) -> None:
+        super().__init__(name="logs", daemon=True)
+        self._fd = fd
+        self._formatter = formatter
+        self._lines = lines
+
+    def run(self) -> None:
+        told = 0
+        while (record := self._lines.take()) is not None:
+            self._write(record)
+            dropped = self._lines.dropped
+            if dropped > told:
+                lost = logging.LogRecord(__name__, logging.WARNING, "", 0, "log lines dropped", None, None)
+                setattr(lost, _FIELDS, {"lines": dropped - told})
+                told = dropped
+                self._write(lost)
+
+    def _write(self, record: logging.LogRecord) -> None:
+        try:
+            left = memoryview(f"{self._formatter.format(record)}\n".encode(errors="backslashreplace"))
+            while left:
+                left = left[os.write(self._fd, left) :]
+        except OSError:
+            pass  # where logs went is not there any more, and there is nobody to tell
+        except Exception as error:  # noqa: BLE001  (one bad record of some library must not end all logs)
+            os.write(self._fd, f"a log record of {record.name} cannot be written: {error!r}\n".encode())
+
+
+def _fields(record: logging.LogRecord) -> dict[str, Value]:
+    fields: dict[str, Value] = getattr(record, _FIELDS, {})
+    return fields
+
+
+def _plain(value: Value) -> str:
+    """A value as it is, if one can see where it ends; else in quotes."""
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    text = str(value)
+    return text if text.isprintable() and text and not set(text) & set(' "=') else orjson.dumps(text).decode()
+
+
+def _one_line(text: str) -> str:
+    return text if text.isprintable() else orjson.dumps(text).decode()[1:-1]
+
+
+def _is_journal(fd: int, stream: str) -> bool:
+    """Whether the descriptor is the stream that systemd connected to its journal (sd-journal, $JOURNAL_STREAM)."""
+    status = os.fstat(fd)
+    return stream == f"{status.st_dev}:{status.st_ino}"

@@ -1,0 +1,265 @@
+"""What the server counts and measures, for Prometheus. One object holds it all, so that a process may have several.
+
+Methods are named after what happened and cost about a microsecond. Text exposition runs in a thread.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import platform
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Final, Generic, Literal, TypeVar
+
+import psutil
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    Info,
+    Metric,
+    ProcessCollector,
+    disable_created_metrics,
+)
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.registry import Collector
+
+from tts_server.release import version
+
+Outcome = Literal["done", "cancelled", "expired", "rejected", "failed"]
+"""How a job ends: spoken; not wanted any more; too late; refused at the door; could not be spoken."""
+OUTCOMES: Final[tuple[Outcome, ...]] = ("done", "cancelled", "expired", "rejected", "failed")
+
+# Waits and answers: 1, 2.5 and 5 of each decade, from what an idle server needs to the longest deadline in common use.
+_WAITS_S: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
+# Finer between 10 and 500 ms: there lies what a listener feels, and what `bench` compares.
+_FIRST_AUDIO_S: Final = (
+    0.005,
+    0.01,
+    0.02,
+    0.03,
+    0.05,
+    0.075,
+    0.1,
+    0.15,
+    0.2,
+    0.3,
+    0.5,
+    0.75,
+    1.0,
+    2.0,
+    5.0,
+    10.0,
+    30.0,
+)
+# One sentence: 0.5 s of speech at 500 times its speed up to 30 s of it at 10 times.
+_INFERENCE_S: Final = (0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.125, 0.25, 0.5, 1.0, 3.0)
+# One piece of audio through an encoder.
+_ENCODE_S: Final = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0)
+# Every size up to the default bound, then doubling up to the largest one.
+_BATCH: Final = (1, 2, 3, 4, 5, 6, 7, 8, 16, 32, 64)
+# Probes must answer within 50 ms; what is above it is a fault, and the buckets above tell how bad.
+_LAG_S: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0)
+_LAG_EVERY_S: Final = 0.1  # a stall as long as a probe may take is met in every second sample
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerStat:
+    """A worker process that runs now."""
+
+    engine: str
+    worker: int
+    pid: int
+
+
+class Metrics:
+    """Every metric of one server."""
+
+    def __init__(self) -> None:
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # a second line for each, of when it was first touched: nobody asks
+        self.registry = registry = CollectorRegistry()
+        requests = Counter("tts_requests", "Requests answered", ["route", "status"], registry=registry)
+        seconds = Histogram(
+            "tts_request_seconds",
+            "From a request's arrival to the last byte of its answer",
+            ["route"],
+            buckets=_WAITS_S,
+            registry=registry,
+        )
+        first = Histogram(
+            "tts_first_audio_seconds",
+            "From a request's arrival to the first byte of audio",
+            buckets=_FIRST_AUDIO_S,
+            registry=registry,
+        )
+        depth = Gauge("tts_queue_depth", "Jobs that wait for a worker", ["engine"], registry=registry)
+        queued = Histogram(
+            "tts_queue_seconds",
+            "From a request's acceptance until a worker took up its text",
+            buckets=_WAITS_S,
+            registry=registry,
+        )
+        batch = Histogram(
+            "tts_batch_size", "Jobs sent to a worker at once", ["engine"], buckets=_BATCH, registry=registry
+        )
+        inference = Histogram(
+            "tts_inference_seconds",
+            "From phones to a piece of audio, in the worker",
+            ["engine"],
+            buckets=_INFERENCE_S,
+            registry=registry,
+        )
+        audio = Counter("tts_audio_seconds", "Speech made", ["engine"], registry=registry)
+        restarts = Counter("tts_worker_restarts", "Workers replaced", ["engine", "reason"], registry=registry)
+        accepted = Counter("tts_jobs_accepted", "Jobs accepted", registry=registry)
+        jobs = Counter("tts_jobs", "Jobs that ended, or were rejected", ["outcome"], registry=registry)
+        encode = Histogram(
+            "tts_encode_seconds", "One call of an encoder", ["format"], buckets=_ENCODE_S, registry=registry
+        )
+        unspoken = Counter("tts_unspoken_characters", "Characters left out, for want of a reading", registry=registry)
+        lag = Histogram(
+            "tts_event_loop_lag_seconds",
+            "How much later than asked for the event loop woke",
+            buckets=_LAG_S,
+            registry=registry,
+        )
+        build = Info("tts_build", "What runs", registry=registry)
+        build.info({"version": version(), "python": platform.python_version()})
+        ProcessCollector(registry=registry)
+        self._workers = _Workers()
+        registry.register(self._workers)
+
+        # What has no label, or few, is there from the start: a rate needs the zero before the first event.
+        self._requests = _Children(lambda key: requests.labels(*key))
+        self._seconds = _Children(seconds.labels)
+        self._first = first
+        self._depth = _Children(depth.labels)
+        self._queued = queued
+        self._batch = _Children(batch.labels)
+        self._inference = _Children(inference.labels)
+        self._audio = _Children(audio.labels)
+        self._restarts = restarts
+        self._accepted = accepted
+        self._outcomes = {outcome: jobs.labels(outcome) for outcome in OUTCOMES}
+        self._encode = _Children(encode.labels)
+        self._unspoken = unspoken
+        self._lag = lag
+
+    # HTTP
+
+    def request(self, route: str, status: int, seconds: float) -> None:
+        """A request was answered. `route` is the pattern that it matched: a path would make a metric of each typo."""
+        self._requests[route, status].inc()
+        self._seconds[route].observe(seconds)
+
+    def first_audio(self, seconds: float) -> None:
+        """The first byte of audio left, so long after its request came."""
+        self._first.observe(seconds)
+
+    def encoded(self, audio_format: str, seconds: float) -> None:
+        """An encoder was called once."""
+        self._encode[audio_format].observe(seconds)
+
+    # Jobs
+
+    def accepted(self) -> None:
+        """A job was accepted; one outcome, not `rejected`, will follow."""
+        self._accepted.inc()
+
+    def outcome(self, outcome: Outcome) -> None:
+        """A job ended, or was refused."""
+        self._outcomes[outcome].inc()
+
+    def queue_depth(self, engine: str, jobs: int) -> None:
+        """So many jobs wait now."""
+        self._depth[engine].set(jobs)
+
+    def queued(self, seconds: float) -> None:
+        """A worker took up a request's text, so long after it was accepted."""
+        self._queued.observe(seconds)
+
+    def unspoken(self, characters: int) -> None:
+        """So many characters of a text were left out."""
+        self._unspoken.inc(characters)
+
+    # Engines and workers
+
+    def batch_sent(self, engine: str, size: int) -> None:
+        """A batch went to a worker."""
+        self._batch[engine].observe(size)
+
+    def chunk(self, engine: str, infer_s: float, audio_s: float) -> None:
+        """A piece of audio came from a worker."""
+        self._inference[engine].observe(infer_s)
+        self._audio[engine].inc(audio_s)
+
+    def worker_restarted(self, engine: str, reason: str) -> None:
+        """A worker was replaced. `reason` is one of a few words."""
+        self._restarts.labels(engine, reason).inc()
+
+    def watch_workers(self, workers: Callable[[], Iterable[WorkerStat]]) -> None:
+        """Whom to ask which workers there are; asked in a thread when metrics are read."""
+        self._workers.ask = workers
+
+    # The event loop
+
+    async def watch_loop(self) -> None:
+        """Measure the event loop's lag until cancelled."""
+        while True:
+            before = time.perf_counter()  # uvloop's own clock stands still while a callback runs
+            await asyncio.sleep(_LAG_EVERY_S)
+            self._lag.observe(max(0.0, time.perf_counter() - before - _LAG_EVERY_S))
+
+    async def exposition(self, accept: str = "") -> tuple[bytes, str]:
+        """All of it, and its content type, in the format that the `Accept` header asks for."""
+        encode, content_type = choose_encoder(accept)
+        return await asyncio.to_thread(encode, self.registry), content_type
+
+
+class _Children(dict[object, T], Generic[T]):
+    """A metric's children by their labels: `labels()` itself takes a lock and makes strings, each time."""
+
+    def __init__(self, make: Callable[..., T]) -> None:
+        super().__init__()
+        self._make = make
+
+    def __missing__(self, key: object) -> T:
+        child = self[key] = self._make(key)
+        return child
+
+
+class _Workers(Collector):
+    """What the workers use, measured when it is asked for."""
+
+    def __init__(self) -> None:
+        self.ask: Callable[[], Iterable[WorkerStat]] = tuple
+
+    def describe(self) -> Iterable[Metric]:
+        return []  # names are those of `collect`; asking it at registration would be before there are workers
+
+    def collect(self) -> Iterator[Metric]:
+        cpu = CounterMetricFamily(
+            "tts_worker_cpu_seconds", "Processor time of a worker, from its start", labels=["engine", "worker"]
+        )
+        memory = GaugeMetricFamily(
+            "tts_worker_memory_bytes",
+            "Memory of a worker: resident (rss), and with what is shared divided among its users (pss)",
+            labels=["engine", "worker", "kind"],
+        )
+        for stat in self.ask():
+            labels = [stat.engine, str(stat.worker)]
+            try:
+                process = psutil.Process(stat.pid)
+                times, sizes = process.cpu_times(), process.memory_full_info()
+            except psutil.Error:
+                continue  # it has ended since; its successor will be there the next time
+            cpu.add_metric(labels, times.user + times.system)
+            memory.add_metric([*labels, "rss"], sizes.rss)
+            memory.add_metric([*labels, "pss"], sizes.pss)
+        yield cpu
+        yield memory

@@ -1,0 +1,118 @@
+"""From a speech's samples to the bytes of a format, off the event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, Callable
+from concurrent import futures
+from contextlib import aclosing
+from typing import ParamSpec
+
+import numpy as np
+
+from tts_server.encoding import Encoder
+from tts_server.errors import EngineFailed
+from tts_server.requests import Delivery
+from tts_server.services import Services
+from tts_server.speech import Pcm, Speech
+
+P = ParamSpec("P")
+
+
+class Rendering:
+    """One speech being encoded. Iterate over `pieces()` once, and close it.
+
+    `since_s` is when it was asked for, by time.perf_counter(); `lead_silence_s` comes before its audio.
+    """
+
+    def __init__(
+        self,
+        services: Services,
+        speech: Speech,
+        delivery: Delivery,
+        *,
+        since_s: float,
+        lead_silence_s: float = 0.0,
+    ) -> None:
+        self._services = services
+        self._speech = speech
+        self._delivery = delivery
+        self._since_s = since_s
+        self._rate_hz = speech.voice.sample_rate_hz
+        self._samples = 0
+        self.sample_rate_hz = delivery.sample_rate_hz
+        """Of what is made; the format may not know the one that was asked for. Right once there is a piece."""
+        self._lead: Pcm = np.zeros(round(lead_silence_s * self._rate_hz), np.int16)
+        self._opening: futures.Future[Encoder] | None = None
+        self._call: futures.Future[bytes] | None = None
+
+    @property
+    def audio_s(self) -> float:
+        """Seconds of speech encoded so far."""
+        return self._samples / self._rate_hz
+
+    async def pieces(self) -> AsyncGenerator[bytes, None]:
+        """The encoded audio, none of it empty; one piece if it is wanted whole. TTSError if there is no more."""
+        heard = False
+        async with aclosing(self._encoded()) as encoded:
+            async for data in encoded:
+                if not data:  # the encoder keeps it until there is more
+                    continue
+                if not heard:
+                    heard = True
+                    self._services.meter.first_audio(time.perf_counter() - self._since_s)
+                yield data
+
+    async def _encoded(self) -> AsyncGenerator[bytes, None]:
+        encoder: Encoder | None = None
+        finished = False
+        try:
+            async for pcm in self._speech:
+                if encoder is None:  # only now: what waits in a queue holds no encoder
+                    encoder = await self._open()
+                    self.sample_rate_hz = encoder.sample_rate_hz
+                    if self._lead.size:
+                        yield await self._run(encoder, encoder.encode, self._lead)
+                self._samples += len(pcm)
+                yield await self._run(encoder, encoder.encode, pcm)
+            if encoder is None:
+                raise EngineFailed("the engine gave no audio for this text")
+            tail = await self._run(encoder, encoder.finish)
+            finished = True
+            yield tail
+        finally:
+            if self._opening is not None and not finished:
+                self._services.encoders.submit(_abort_in_turn, self._opening, self._call)
+
+    async def _open(self) -> Encoder:
+        delivery = self._delivery
+        self._opening = self._services.encoders.submit(
+            self._services.open_encoder,
+            delivery.audio_format,
+            self._rate_hz,
+            delivery.sample_rate_hz,
+            streamed=delivery.streamed,
+        )
+        return await asyncio.wrap_future(self._opening)
+
+    async def _run(self, encoder: Encoder, call: Callable[P, bytes], *args: P.args, **kwargs: P.kwargs) -> bytes:
+        started_s = time.perf_counter()
+        if encoder.light:
+            data = call(*args, **kwargs)
+        else:
+            self._call = self._services.encoders.submit(call, *args, **kwargs)
+            data = await asyncio.wrap_future(self._call)
+        seconds = time.perf_counter() - started_s
+        self._speech.timings.encode_s += seconds
+        self._services.meter.encoded(self._delivery.audio_format, seconds)
+        return data
+
+
+def _abort_in_turn(opening: futures.Future[Encoder], call: futures.Future[bytes] | None) -> None:
+    """Give an encoder up after the call it may still be in: never two calls at once. Runs in the threads, behind it."""
+    futures.wait([opening])
+    if call is not None:
+        futures.wait([call])
+    if not opening.cancelled() and opening.exception() is None:
+        opening.result().abort()

@@ -1,0 +1,94 @@
+"""What the HTTP side is given to work with. Whoever starts the server fills it in; tests fill in fakes."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Final, Protocol
+
+from aiohttp import web
+
+from tts_server.encoding import Encoder, open_encoder
+from tts_server.speech import Gateway
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a client may ask for, and how long it may keep the server waiting."""
+
+    tts_characters: int = 5_000
+    body_bytes: int = 1 << 20
+    """The longest text allowed takes 60 kB as escapes. Ten times that is still told what is wrong with it."""
+    body_s: float = 30.0
+    """For the body to arrive."""
+    deadline_s: float = 60.0
+    """For the whole answer. A caller may set an earlier one (X-Deadline-Ms), no later one."""
+    write_timeout_s: float = 30.0
+    """How long a client may take nothing of what is sent: a player's buffer is seconds long."""
+    ping_s: float = 15.0
+    """Between two signs of life on a stream of events: proxies close what is silent for 30 to 60 seconds."""
+    socket_message_bytes: int = 1 << 16
+    """Far more than a language model writes at once."""
+    socket_pending_characters: int = 20_000
+    """Received and not yet spoken; while there is more, the socket is not read. DashScope takes as much at once."""
+    socket_pending_sentences: int = 1_000
+    """The same, for sentences of a word or two."""
+    socket_run_ahead: int = 2
+    """Sentences in the works at once: one being sent, one being made."""
+    socket_idle_s: float = 60.0
+    """Without a word from the client and with nothing to say to it."""
+
+    @property
+    def openai_characters(self) -> int:
+        """Never more than OpenAI's own API takes."""
+        return min(4_096, self.tts_characters)
+
+
+class Meter(Protocol):
+    """Who counts: `metrics.Metrics`."""
+
+    def request(self, route: str, status: int, seconds: float) -> None:
+        """A request was answered; or not: 499 is a client that went away."""
+        ...
+
+    def first_audio(self, seconds: float) -> None:
+        """The first bytes of audio were there to be sent, so long after the request came."""
+        ...
+
+    def encoded(self, audio_format: str, seconds: float) -> None:
+        """An encoder was called once."""
+        ...
+
+    async def exposition(self, accept: str = "") -> tuple[bytes, str]:
+        """Everything counted, as Prometheus reads it, and its content type."""
+        ...
+
+
+class OpenEncoder(Protocol):
+    """`encoding.open_encoder`, or what stands for it in a test."""
+
+    def __call__(self, audio_format: str, source_rate_hz: int, sample_rate_hz: int, *, streamed: bool) -> Encoder:
+        """An encoder for one answer. May block."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """What requests are served with."""
+
+    gateway: Gateway
+    meter: Meter
+    encoders: ThreadPoolExecutor
+    """Where audio is encoded; shut down by its owner, after the application's clean-up."""
+    limits: Limits = field(default_factory=Limits)
+    open_encoder: OpenEncoder = open_encoder
+
+
+SERVICES: Final = web.AppKey("services", Services)
+REQUEST_ID: Final = web.RequestKey("request_id", str)
+BEGUN: Final = web.RequestKey("begun", web.StreamResponse)
+"""The answer, once its headers are on their way."""
+OUTCOME: Final = web.RequestKey("outcome", int)
+"""The status to log and to count, where the one that was sent is not the whole truth."""
+FAILURE_CODE: Final = web.RequestKey("failure_code", str)
+"""Of the TTSError that the request ended with."""
