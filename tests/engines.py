@@ -54,7 +54,7 @@ def _silence(seconds: float, rate_hz: int) -> npt.NDArray[np.int16]:
 class _Running:
     def __init__(self, task: Task) -> None:
         self.task = task
-        self.audio = tone(task.utterance).astype(np.float32) / 32767
+        self.audio: npt.NDArray[np.float32] = tone(task.utterance).astype(np.float32) / np.float32(32767)
         self.at = 0
         self.sent = task.skip_samples
 

@@ -85,7 +85,9 @@ def test_the_front_end_knows_nothing_of_ours_but_itself() -> None:
         assert [name for name in ours if not name.startswith("inference.frontend")] == [], file
 
 
-@pytest.mark.parametrize("module", ["tts_server.cli", "tts_server.server", "inference", "inference.pack", "inference.utterance"])
+@pytest.mark.parametrize(
+    "module", ["tts_server.cli", "tts_server.server", "inference", "inference.pack", "inference.utterance"]
+)
 def test_importing_the_door_is_light(module: str) -> None:
     heavy = ("onnxruntime", "torch", "onnx", "pypinyin", "wetext")
     check = f"import sys, {module}; sys.exit(', '.join(m for m in {heavy} if m in sys.modules) or 0)"

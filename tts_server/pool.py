@@ -498,11 +498,11 @@ def shared_memory_bytes(workers: int) -> int:
 def _error(failure: Failure) -> TTSError:
     match failure.code:
         case Code.NOTHING_TO_SAY:
-            return InvalidRequest(failure.message, code="nothing_to_say", param="input")
+            return InvalidRequest(failure.message, code="nothing_to_say")
         case Code.BAD_OVERRIDE:
-            return InvalidRequest(failure.message, code="invalid_reading", param="input")
+            return InvalidRequest(failure.message, code="invalid_reading")
         case Code.TOO_LONG:
-            return InvalidRequest(failure.message, code="sentence_too_long", param="input")
+            return InvalidRequest(failure.message, code="sentence_too_long")
         case Code.ENGINE:
             log.error("engine failed", job=failure.job_id, error=failure.message)
             return EngineFailed("the engine failed on this text")

@@ -21,12 +21,12 @@ from aiohttp import web
 
 from shm import segment
 from tts_server import listener
-from tts_server.app import create_app
 from tts_server.gateway import SpeechGateway, StartError
+from tts_server.http.app import create_app
+from tts_server.http.services import SERVICES, Limits, Services
 from tts_server.logs import get_logger, logging_to
 from tts_server.metrics import Metrics
 from tts_server.release import version
-from tts_server.services import SERVICES, Limits, Services
 from tts_server.speech import Gateway
 from tts_server.systemd import Notifier
 

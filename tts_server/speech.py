@@ -1,4 +1,4 @@
-"""What is asked of the gateway and what it gives: the contract between HTTP on one side and the engines on the other."""
+"""What is asked of the gateway and what it gives: the contract between HTTP and the engines."""
 
 from __future__ import annotations
 

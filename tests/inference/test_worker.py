@@ -7,9 +7,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 
-from inference.engine import Engine, Piece, Task
+from inference.engine import Broken, Engine, Piece, Task
 from inference.parallel import LONGEST_LINE_PHONES, ParallelEngine
 from inference.protocol import (
     Cancel,
@@ -145,13 +146,14 @@ def test_an_urgent_line_begins_early_and_is_the_same(voice: Voice) -> None:
     line = "这一句话要说得长一点，才有好几段可以分开来说。"
     engine = ParallelEngine(voice)
     utterance = Utterance(tuple(phones_of(line)), Manner("female"))
-    pieces = {}
+    pieces: dict[bool, list[npt.NDArray[np.float32]]] = {}
     for urgent in (False, True):
         engine.add(Task(1, utterance, urgent))
         pieces[urgent] = []
         while engine.has_work:
             (piece,) = engine.step()
-            pieces[urgent].append(piece.audio)  # type: ignore[union-attr]
+            assert isinstance(piece, Piece)
+            pieces[urgent].append(piece.audio)
     assert len(pieces[False]) == 1
     assert len(pieces[True]) > 2
     assert len(pieces[True][0]) < len(pieces[False][0]) / 4
@@ -182,7 +184,7 @@ def test_short_lines_are_spoken_together_and_each_as_it_would_be_alone(voice: Vo
 
 def test_an_urgent_beginning_passes_what_waits(voice: Voice) -> None:
     engine = ParallelEngine(voice)
-    utterance = Utterance(tuple(phones_of("你好，世界。" * 3)), Manner("female"))
+    utterance = Utterance(tuple(phones_of("你好，世界，这一句要长得多，不会同别的一起说。")), Manner("female"))
     for number in (1, 2):
         engine.add(Task(number, utterance, urgent=False))
     engine.add(Task(3, utterance, urgent=True))
@@ -229,7 +231,7 @@ def test_an_unknown_speaker_fails_the_job(voice: Voice) -> None:
 def test_a_cancelled_job_is_not_spoken(make: type[ToneEngine]) -> None:
     with working(make()) as host:
         host.send(job(1, "你好。"), job(2, "再见。"), Cancel(2), job(3, "好了。"))
-        ended = set()
+        ended: set[int] = set()
         while len(ended) < 2:
             message = host.next()
             if isinstance(message, Chunk) and message.last:
@@ -241,7 +243,7 @@ def test_an_engine_with_few_slots_speaks_as_many_at_once() -> None:
     engine = AutoregressiveEngine()
     with working(engine) as host:
         host.send(*(job(number, f"{number}号。") for number in range(engine.capacity)))
-        ended = set()
+        ended: set[int] = set()
         while len(ended) < engine.capacity:
             message = host.next()
             assert not isinstance(message, Failure)
@@ -278,9 +280,9 @@ def test_the_board_is_empty_when_nothing_is_done() -> None:
 
 
 class _Silent(ToneEngine):
-    def step(self) -> list:  # type: ignore[type-arg]
-        (piece,) = super().step()
-        return [type(piece)(piece.job_id, np.zeros(100, np.float32), True, 0.0)]  # type: ignore[call-arg, union-attr]
+    def step(self) -> list[Piece | Broken]:
+        (spoken,) = super().step()
+        return [Piece(spoken.job_id, np.zeros(100, np.float32), last=True, infer_s=0.0)]
 
 
 def test_a_worker_that_cannot_be_heard_does_not_begin() -> None:

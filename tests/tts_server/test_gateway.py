@@ -98,7 +98,7 @@ def expected(request: SpeechRequest) -> npt.NDArray[np.int16]:
 
 def counts(gateway: SpeechGateway) -> dict[str, int]:
     value = gateway.metrics.registry.get_sample_value
-    ends = {name: int(value("tts_jobs_total", {"outcome": name}) or 0) for name in OUTCOMES}
+    ends: dict[str, int] = {name: int(value("tts_jobs_total", {"outcome": name}) or 0) for name in OUTCOMES}
     now = {"accepted": int(value("tts_jobs_accepted_total") or 0), **ends}
     return {name: count - _before.get(name, 0) for name, count in now.items()}
 

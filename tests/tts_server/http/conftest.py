@@ -9,8 +9,8 @@ import pytest
 from aiohttp.test_utils import TestClient, TestServer
 
 from tests.tts_server.http.fakes import FakeGateway, FakeMeter
-from tts_server.app import create_app
-from tts_server.services import Limits, Services
+from tts_server.http.app import create_app
+from tts_server.http.services import Limits, Services
 
 Serve = Callable[..., Awaitable[TestClient[Any, Any]]]
 

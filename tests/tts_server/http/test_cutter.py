@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tts_server.cutter import COMMA_AFTER, LONGEST, Cutter
+from tts_server.http.cutter import COMMA_AFTER, LONGEST, Cutter
 
 
 def cut(*pieces: str) -> list[str]:

@@ -14,7 +14,7 @@ from aiohttp.test_utils import TestClient
 from tests.tts_server.http.conftest import Serve
 from tests.tts_server.http.fakes import PIECE_SAMPLES, RATE_HZ, FakeGateway, FakeMeter, pcm_of
 from tts_server.errors import EngineFailed
-from tts_server.services import Limits
+from tts_server.http.services import Limits
 
 TEXT = "Hello."
 BODY = {"model": "tts-1", "input": TEXT, "voice": "nova", "response_format": "pcm", "stream_format": "sse"}

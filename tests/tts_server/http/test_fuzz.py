@@ -14,11 +14,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.tts_server.http.fakes import FakeGateway, FakeMeter
-from tts_server.app import create_app
-from tts_server.bodies import VOICE_ALIASES
 from tts_server.encoding import FORMATS
-from tts_server.requests import MODEL_ALIASES
-from tts_server.services import Services
+from tts_server.http.app import create_app
+from tts_server.http.bodies import VOICE_ALIASES
+from tts_server.http.requests import MODEL_ALIASES
+from tts_server.http.services import Services
 
 JUNK = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),

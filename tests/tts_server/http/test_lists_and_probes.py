@@ -11,8 +11,8 @@ from aiohttp.test_utils import TestClient
 
 from tests.tts_server.http.conftest import Serve
 from tests.tts_server.http.fakes import FakeGateway, FakeMeter
-from tts_server.requests import MODEL_ALIASES
-from tts_server.services import Limits
+from tts_server.http.requests import MODEL_ALIASES
+from tts_server.http.services import Limits
 
 Client = TestClient[Any, Any]
 

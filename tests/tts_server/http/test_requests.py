@@ -8,10 +8,10 @@ import orjson
 import pytest
 
 from tests.tts_server.http.fakes import FEMALE, LIGHT, MALE, RATE_HZ
-from tts_server.bodies import VOICE_ALIASES, SessionConfig, parse_message
 from tts_server.encoding import FORMATS
 from tts_server.errors import InvalidRequest, NotFound
-from tts_server.requests import (
+from tts_server.http.bodies import VOICE_ALIASES, SessionConfig, parse_message
+from tts_server.http.requests import (
     MODEL_ALIASES,
     Delivery,
     find_voice,
@@ -20,7 +20,7 @@ from tts_server.requests import (
     parse_tts,
     session,
 )
-from tts_server.services import Limits
+from tts_server.http.services import Limits
 from tts_server.speech import SpeechRequest
 
 VOICES = (FEMALE, MALE, LIGHT)
@@ -168,7 +168,9 @@ def test_an_unknown_model_is_not_found() -> None:
 
 
 def test_a_format_that_this_machine_lacks_is_refused_with_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tts_server.requests.available", lambda name: "ffmpeg is missing" if name == "aac" else None)
+    monkeypatch.setattr(
+        "tts_server.http.requests.available", lambda name: "ffmpeg is missing" if name == "aac" else None
+    )
     with pytest.raises(InvalidRequest, match="format aac cannot be had here: ffmpeg is missing") as caught:
         tts(format="aac")
     assert (caught.value.param, caught.value.code) == ("format", "unsupported_format")

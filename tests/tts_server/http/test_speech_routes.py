@@ -26,7 +26,7 @@ from tts_server.errors import (
     ShuttingDown,
     TTSError,
 )
-from tts_server.services import Limits
+from tts_server.http.services import Limits
 
 Client = TestClient[Any, Any]
 

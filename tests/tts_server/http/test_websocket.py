@@ -14,8 +14,8 @@ from inference.script import SENTENCE_PAUSE_S
 from tests.tts_server.http.conftest import Serve
 from tests.tts_server.http.fakes import RATE_HZ, FakeGateway, FakeMeter, pcm_of
 from tts_server.errors import EngineFailed, QueueFull
-from tts_server.services import Limits
-from tts_server.websocket import PAUSE_S, SOCKETS
+from tts_server.http.services import Limits
+from tts_server.http.websocket import PAUSE_S, SOCKETS
 
 Client = TestClient[Any, Any]
 Socket = ClientWebSocketResponse[bool]

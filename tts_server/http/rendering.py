@@ -13,8 +13,8 @@ import numpy as np
 
 from tts_server.encoding import Encoder
 from tts_server.errors import EngineFailed
-from tts_server.requests import Delivery
-from tts_server.services import Services
+from tts_server.http.requests import Delivery
+from tts_server.http.services import Services
 from tts_server.speech import Pcm, Speech
 
 P = ParamSpec("P")

@@ -9,9 +9,9 @@ from typing import Final
 
 from aiohttp import web
 
-from tts_server import handlers, openapi, probes, websocket
-from tts_server.middlewares import attend, sign, tell_errors
-from tts_server.services import SERVICES, Services
+from tts_server.http import handlers, openapi, probes, websocket
+from tts_server.http.middlewares import attend, sign, tell_errors
+from tts_server.http.services import SERVICES, Services
 
 _ROUTES: Final = (
     web.post("/api/tts", handlers.speak_tts),

@@ -13,9 +13,9 @@ import orjson
 from aiohttp import web
 
 from tts_server.errors import InvalidRequest, MethodNotAllowed, NotFound, TooLarge, TTSError, UnsupportedMediaType
+from tts_server.http.sending import ClientGone, cut
+from tts_server.http.services import BEGUN, FAILURE_CODE, OUTCOME, REQUEST_ID, SERVICES
 from tts_server.logs import get_logger
-from tts_server.sending import ClientGone, cut
-from tts_server.services import BEGUN, FAILURE_CODE, OUTCOME, REQUEST_ID, SERVICES
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 

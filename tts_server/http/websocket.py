@@ -17,18 +17,18 @@ from typing import Final
 import orjson
 from aiohttp import WSCloseCode, WSMsgType, web
 
-from tts_server.bodies import InputText, SessionConfig, SocketMessage, parse_message
-from tts_server.cutter import Clause, Cutter
 from tts_server.errors import InvalidRequest, TTSError
-from tts_server.middlewares import CLIENT_GONE, note_failure, unexpected
-from tts_server.rendering import Rendering
-from tts_server.requests import (
+from tts_server.http.bodies import InputText, SessionConfig, SocketMessage, parse_message
+from tts_server.http.cutter import Clause, Cutter
+from tts_server.http.middlewares import CLIENT_GONE, note_failure, unexpected
+from tts_server.http.rendering import Rendering
+from tts_server.http.requests import (
     Delivery,
     parse_deadline_s,
     session,
 )
-from tts_server.sending import ClientGone, cut, send
-from tts_server.services import OUTCOME, REQUEST_ID, SERVICES
+from tts_server.http.sending import ClientGone, cut, send
+from tts_server.http.services import OUTCOME, REQUEST_ID, SERVICES
 from tts_server.speech import SpeechRequest
 
 FRAME_BYTES: Final = 1 << 15

@@ -9,10 +9,10 @@ from typing import Final, Protocol
 from aiohttp import web
 from aiohttp.http_exceptions import PayloadEncodingError
 
-from tts_server.answer import answer
 from tts_server.errors import InvalidRequest, UnsupportedMediaType
-from tts_server.middlewares import json_response
-from tts_server.requests import (
+from tts_server.http.answer import answer
+from tts_server.http.middlewares import json_response
+from tts_server.http.requests import (
     MODEL_ALIASES,
     Delivery,
     engine_of_model,
@@ -21,7 +21,7 @@ from tts_server.requests import (
     parse_openai,
     parse_tts,
 )
-from tts_server.services import REQUEST_ID, SERVICES, Limits
+from tts_server.http.services import REQUEST_ID, SERVICES, Limits
 from tts_server.speech import SpeechRequest, Voice
 
 _MODELS_CREATED_S: Final = 1_767_225_600  # 2026-01-01: the listing must have a date, and it should not change

@@ -13,11 +13,11 @@ from aiohttp import web
 
 from tts_server.encoding import CONTENT_TYPES
 from tts_server.errors import TTSError
-from tts_server.middlewares import note_failure, unexpected
-from tts_server.rendering import Rendering
-from tts_server.requests import Delivery
-from tts_server.sending import ClientGone, send
-from tts_server.services import SERVICES
+from tts_server.http.middlewares import note_failure, unexpected
+from tts_server.http.rendering import Rendering
+from tts_server.http.requests import Delivery
+from tts_server.http.sending import ClientGone, send
+from tts_server.http.services import SERVICES
 from tts_server.speech import Speech, SpeechRequest
 
 WRITE_BYTES: Final = 1 << 16

@@ -6,8 +6,8 @@ from http import HTTPStatus
 
 from aiohttp import web
 
-from tts_server.middlewares import json_response
-from tts_server.services import SERVICES
+from tts_server.http.middlewares import json_response
+from tts_server.http.services import SERVICES
 
 
 async def alive(_: web.Request) -> web.Response:

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from tts_server.bodies import VOICE_ALIASES, OpenAISpeechBody, SessionConfig, TtsBody, load, validate
 from tts_server.encoding import FORMATS, available
 from tts_server.errors import InvalidRequest, NotFound
-from tts_server.services import Limits
+from tts_server.http.bodies import VOICE_ALIASES, OpenAISpeechBody, SessionConfig, TtsBody, load, validate
+from tts_server.http.services import Limits
 from tts_server.speech import SpeechRequest, Voice
 
 MODEL_ALIASES: Final = ("tts-1", "tts-1-hd", "gpt-4o-mini-tts", "gpt-4o-mini-tts-2025-12-15")

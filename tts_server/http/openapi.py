@@ -12,10 +12,10 @@ from aiohttp import web
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from tts_server.bodies import Command, InputText, OpenAISpeechBody, SessionConfig, TtsBody, wanted
 from tts_server.encoding import CONTENT_TYPES
-from tts_server.middlewares import json_response
-from tts_server.services import Limits
+from tts_server.http.bodies import Command, InputText, OpenAISpeechBody, SessionConfig, TtsBody, wanted
+from tts_server.http.middlewares import json_response
+from tts_server.http.services import Limits
 
 _REF: Final = "#/components/schemas/{model}"
 _ERROR: Final = {
