@@ -7,7 +7,7 @@ import time
 from collections.abc import AsyncGenerator, Callable
 from concurrent import futures
 from contextlib import aclosing
-from typing import ParamSpec
+from typing import Final, ParamSpec
 
 import numpy as np
 
@@ -18,6 +18,9 @@ from tts_server.http.services import Services
 from tts_server.speech import Pcm, Speech
 
 P = ParamSpec("P")
+
+_OPENED_AT_ONCE: Final = frozenset({"wav", "pcm"})
+"""A few objects are made; a turn in the threads would take longer than that."""
 
 
 class Rendering:
@@ -87,6 +90,13 @@ class Rendering:
 
     async def _open(self) -> Encoder:
         delivery = self._delivery
+        if delivery.audio_format in _OPENED_AT_ONCE:
+            encoder = self._services.open_encoder(
+                delivery.audio_format, self._rate_hz, delivery.sample_rate_hz, streamed=delivery.streamed
+            )
+            self._opening = futures.Future()
+            self._opening.set_result(encoder)
+            return encoder
         self._opening = self._services.encoders.submit(
             self._services.open_encoder,
             delivery.audio_format,
