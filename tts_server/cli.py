@@ -179,6 +179,17 @@ def _add_benches(bench: argparse.ArgumentParser) -> None:
     _add_pack(frontend)
     frontend.set_defaults(run=_bench_frontend)
 
+    batch = benches.add_parser(
+        "batch",
+        help="what it brings to speak several lines in one run",
+        description="Speak words, phrases and sentences one by one and two, four and eight in a run, in turn, on one "
+        "core: short lines gain by it, sentences do not. The server does what this shows.",
+    )
+    batch.add_argument("--rounds", type=int, default=15, help="medians of so many (default: %(default)s)")
+    batch.add_argument("--json", type=Path, metavar="FILE", help="write the result there too")
+    _add_pack(batch)
+    batch.set_defaults(run=_bench_batch)
+
     ring = benches.add_parser(
         "ring",
         help="the shared-memory ring beside Queue, Pipe and a Unix socket",
@@ -389,6 +400,13 @@ def _bench_frontend(args: argparse.Namespace) -> int:
         report,
         write_json,
     )
+
+
+def _bench_batch(args: argparse.Namespace) -> int:
+    from bench.batch import measure, report, write_json
+
+    pack = _pack_folder(args)
+    return _bench(args, lambda: measure(pack, rounds=args.rounds), report, write_json)
 
 
 def _bench_ring(args: argparse.Namespace) -> int:
