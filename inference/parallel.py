@@ -21,9 +21,9 @@ STRETCH_GROWTH: Final = 3
 """Each stretch is so many times the one before: decoded some hundred times faster than it is heard, the next one is
 there long before it is needed, and few stretches cost little context.
 """
-SHORT_PHONES: Final = 20
-"""What is called short: up to a second and a half. Four of 0.4 s in one run take 0.75 of the time that they take one by
-one, four of 1.3 s 0.85; of 3.4 s, as long (standard and light alike, int8, one Zen 4 core)."""
+SHORT_PHONES: Final = 14
+"""What is called short: up to some 1.8 s. Four lines of 0.4 s in one run take 0.75 of the time that they take one by one,
+four of 1.3 s 0.87; of 3.4 s, as long, of 4.9 s a third more (`bench batch`, int8, a Zen 4 core)."""
 TOGETHER: Final = 4  # eight gain no more
 SPREAD: Final = 1.35
 """How much longer the longest may be: all take as long as it does."""
@@ -39,6 +39,18 @@ class _Spoken:
     prosody: Prosody | None = None
     done_frames: int = 0
     stretch_frames: int = 0
+    alone: bool = False
+    """Whether it was in a run that failed: whose fault it was shows when each is tried by itself."""
+
+    @property
+    def length(self) -> int:
+        """In phones."""
+        return len(self.task.utterance.phones)
+
+    @property
+    def short(self) -> bool:
+        """Whether it gains by company."""
+        return self.length <= SHORT_PHONES and not self.done_frames and not self.alone
 
 
 class ParallelEngine:
@@ -84,13 +96,17 @@ class ParallelEngine:
         if not self._waiting:
             return []
         batch = self._batch()
-        if len(batch[0].task.utterance.phones) > LONGEST_LINE_PHONES:
+        if batch[0].length > LONGEST_LINE_PHONES:
             return [self._broken(batch[0], Code.TOO_LONG, f"a sentence has more than {LONGEST_LINE_PHONES} phones")]
         started = time.perf_counter()
         try:
             spoken = [self._speak(batch[0])] if len(batch) == 1 else self._speak_together(batch)
         except Exception as error:  # noqa: BLE001  onnxruntime's exceptions share no base; the other lines must go on
-            return [self._broken(each, Code.ENGINE, f"{type(error).__name__}: {error}") for each in batch]
+            if len(batch) == 1:
+                return [self._broken(batch[0], Code.ENGINE, f"{type(error).__name__}: {error}")]
+            for each in batch:
+                each.alone = True
+            return []
         infer_s = (time.perf_counter() - started) / len(batch)
         for each, (_, last) in zip(batch, spoken, strict=True):
             if last:
@@ -106,17 +122,15 @@ class ParallelEngine:
     def _batch(self) -> list[_Spoken]:
         """What the next step works on: the next line, and with a short one others that are about as long."""
         first = self._next()
-        length = len(first.task.utterance.phones)
-        if length > SHORT_PHONES or first.done_frames:
+        if not first.short:
             return [first]
+        length = first.length
         alike = (
             spoken
             for spoken in self._waiting.values()
-            if spoken is not first
-            and not spoken.done_frames
-            and len(spoken.task.utterance.phones) <= SHORT_PHONES
-            and max(length, len(spoken.task.utterance.phones))
-            <= SPREAD * min(length, len(spoken.task.utterance.phones))
+            if spoken.short
+            and spoken is not first
+            and max(length, spoken.length) <= SPREAD * min(length, spoken.length)
         )
         return [first, *islice(alike, TOGETHER - 1)]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import numpy as np
@@ -28,7 +28,7 @@ from inference.protocol import (
     running_jobs,
 )
 from inference.utterance import Manner, Utterance
-from inference.voice import Voice
+from inference.voice import Speech, Voice
 from inference.worker import Worker
 from shm.channel import Channel
 from tests.engines import RAISE, AutoregressiveEngine, ToneEngine, phones_of, tone
@@ -180,6 +180,23 @@ def test_short_lines_are_spoken_together_and_each_as_it_would_be_alone(voice: Vo
             assert isinstance(expected, Piece)
             np.testing.assert_array_equal(to_pcm(piece.audio), to_pcm(expected.audio[skip:]))
     assert together == [(0, 1, 3, 4), (2,), (5,), (6,)]
+
+
+def test_what_fails_in_company_is_tried_alone(voice: Voice, monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = ParallelEngine(voice)
+    speak = voice.speak_batch
+
+    def fail_with_male(utterances: Sequence[Utterance]) -> list[Speech]:
+        if any(utterance.manner.speaker == "male" for utterance in utterances):
+            raise RuntimeError("not with him")
+        return speak(utterances)
+
+    monkeypatch.setattr(voice, "speak_batch", fail_with_male)
+    for number, speaker in enumerate(("female", "male", "female")):
+        engine.add(Task(number, Utterance(tuple(phones_of("好。")), Manner(speaker)), urgent=False))
+    results = [result for _ in range(4) for result in engine.step()]
+    assert not engine.has_work
+    assert [(type(result), result.job_id) for result in results] == [(Piece, 0), (Piece, 1), (Piece, 2)]
 
 
 def test_an_urgent_beginning_passes_what_waits(voice: Voice) -> None:
