@@ -29,7 +29,10 @@ from inference.script import write_script
 from inference.utterance import Manner
 from inference.voice import Voice
 from shm.segment import PREFIX
+from tests.decoding import MOST_PADDING, decode
+from tests.tiny_pack import RATE_HZ
 from tts_server.audio import to_pcm
+from tts_server.encoding import FORMATS, available
 from tts_server.narration import narrate
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -157,6 +160,27 @@ def _batches(found: dict[str, float]) -> Iterator[int]:
         if count > before:
             yield size
         before = count
+
+
+@pytest.mark.parametrize("streamed", [False, True], ids=["whole", "streamed"])
+async def test_every_format_says_all_of_it(server: Server, voice: Voice, streamed: bool) -> None:
+    texts = ["好。", "你好。Hello.", "第一句。第二句，长一点。The third one. 第四句？" * 3]
+    async with aiohttp.ClientSession(server.url) as session:
+        for audio_format, text, rate_hz in itertools.product(FORMATS, texts, (24_000, 48_000)):
+            if available(audio_format):
+                continue
+            body = {"text": text, "format": audio_format, "sample_rate": rate_hz, "stream": streamed}
+            async with session.post("/api/tts", json=body) as response:
+                assert response.status == 200
+                assert response.headers["X-Sample-Rate"] == str(rate_hz)
+                heard = decode(audio_format, await response.read(), rate_hz)
+                if not streamed:
+                    assert float(response.headers["X-Audio-Seconds"]) == round(len(solo(voice, body)) / RATE_HZ, 3)
+            said = len(solo(voice, body)) * rate_hz // RATE_HZ
+            most = said + MOST_PADDING.get(audio_format, 1)
+            assert said - 1 <= len(heard) <= most, (audio_format, text)
+            last = heard[said - rate_hz // 10 - rate_hz // 20 : said - rate_hz // 20]  # before the silence at its end
+            assert np.abs(last).max() > 0.003, (audio_format, text)
 
 
 async def _torment(server: Server, voice: Voice, seconds: float, rng: random.Random) -> None:

@@ -17,6 +17,7 @@ import soxr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.decoding import EXACT, MOST_PADDING, decode
 from tts_server import ffmpeg
 from tts_server.audio import AudioError
 from tts_server.encoding import CONTENT_TYPES, FORMATS, available, open_encoder
@@ -28,8 +29,6 @@ Pcm = npt.NDArray[np.int16]
 VOICE_HZ = 22_050
 needs_ffmpeg = pytest.mark.skipif(available("aac") is not None, reason=str(available("aac")))
 EVERY_FORMAT = [pytest.param(name, marks=needs_ffmpeg) if name == "aac" else name for name in FORMATS]
-EXACT = {"wav", "pcm", "flac", "opus"}  # of what is decoded, the length is the source's; mp3 and aac come in frames
-MOST_PADDING = {"mp3": 1105 + 2 * 1152, "aac": 3 * 1024}  # LAME's and ffmpeg's delay, and the last frame filled up
 
 
 def sound(seconds: float) -> Pcm:
@@ -64,21 +63,6 @@ def encode(name: str, pieces: list[Pcm], rate_hz: int, *, streamed: bool) -> tup
         return [*(encoder.encode(piece) for piece in pieces), encoder.finish()], encoder.sample_rate_hz
     finally:
         encoder.abort()
-
-
-def decode(name: str, data: bytes, rate_hz: int) -> Floats:
-    if name == "pcm":
-        return np.frombuffer(data, "<i2").astype(np.float32) / np.float32(32768)
-    if name == "aac":
-        program = ffmpeg.find_ffmpeg()
-        assert program
-        command = [program, "-v", "error", "-xerror", "-f", "aac", "-i", "-", "-f", "f32le", "-"]
-        return np.frombuffer(subprocess.run(command, input=data, stdout=subprocess.PIPE, check=True).stdout, "<f4")
-    with soundfile.SoundFile(io.BytesIO(data)) as file:
-        assert file.samplerate == rate_hz
-        file._info.seekable = 0  # a streamed FLAC does not know its length, for which soundfile would look otherwise
-        heard = np.zeros(10 * rate_hz * len(SOUND) // VOICE_HZ, np.float32)
-        return heard[: file.buffer_read_into(heard, "float32")]
 
 
 def source(pcm: Pcm, rate_hz: int) -> Floats:
