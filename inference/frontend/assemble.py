@@ -7,7 +7,7 @@ the phone table. Pure; raises ValueError for a syllable or phone that is not in 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Final
 
 from inference.frontend.phones import (
@@ -31,6 +31,7 @@ PAUSE_OF: Final = {
 """The pause phone of a punctuation mark; quotes, and whatever is not here, make no pause."""
 
 _EDGE: Final = Phone(EDGE)
+_WORD, _CLAUSE, _SENTENCE = Break.WORD, Break.CLAUSE, Break.SENTENCE  # an enum's members are slow to look up
 _CONSONANTS: Final = frozenset(ENGLISH_CONSONANTS)
 _STRESS: Final = {"0": Tone.UNSTRESSED, "1": Tone.PRIMARY, "2": Tone.SECONDARY}
 _SYLLABIC_AFTER: Final = {
@@ -48,18 +49,17 @@ def assemble(items: Sequence[tuple[Word, str]]) -> tuple[Phone, ...]:
     """
     if not items:
         raise ValueError("a sentence needs at least one word")
+    *inner, (last, closing) = items
     phones = [_EDGE]
-    last = len(items) - 1
-    for number, (word, mark) in enumerate(items):
-        pause = PAUSE_OF.get(mark, "") if mark else ""
-        if number == last:
-            phones += _word_phones(word, Break.SENTENCE)
-            phones.append(_pause(pause or ".", Break.SENTENCE))
-        elif pause:
-            phones += _word_phones(word, max(word.break_, Break.CLAUSE))
-            phones.append(_pause(pause, Break.CLAUSE))
+    for word, mark in inner:
+        pause = PAUSE_OF.get(mark)
+        if pause:
+            phones += _word_phones(word, max(word.break_, _CLAUSE))
+            phones.append(_pause(pause, _CLAUSE))
         else:
-            phones += _word_phones(word, word.break_ or Break.WORD)
+            phones += _word_phones(word, word.break_ or _WORD)
+    phones += _word_phones(last, _SENTENCE)
+    phones.append(_pause(PAUSE_OF.get(closing) or ".", _SENTENCE))
     return tuple(phones)
 
 
@@ -70,7 +70,7 @@ def phones_of(words: Sequence[Word], pauses: Sequence[str] = ()) -> tuple[Phone,
 
 
 def _word_phones(word: Word, break_: Break) -> tuple[Phone, ...]:
-    return (_mandarin_phones if word.lang == "zh" else _english_phones)(word.spoken, break_)
+    return _mandarin_phones(word.spoken, break_) if word.lang == "zh" else _english_phones(word.spoken, break_)
 
 
 @lru_cache(maxsize=64)
@@ -95,12 +95,13 @@ def _syllable_phones(syllable: str, position: Position, break_: Break) -> tuple[
 
 @lru_cache(maxsize=1 << 15)
 def _english_phones(spoken: tuple[str, ...], break_: Break) -> tuple[Phone, ...]:
-    sounds = [_sound(phone) for phone in _with_syllabic(spoken)]
-    last_vowel = max((n for n, (name, _) in enumerate(sounds) if name not in _CONSONANTS), default=0)
-    return tuple(
-        Phone(name, tone, _position(n, len(sounds)), break_ if n >= last_vowel else Break.NONE)
-        for n, (name, tone) in enumerate(sounds)
-    )
+    sounds = _with_syllabic(spoken)
+    phones = [_sound(sound, Position.MIDDLE, Break.NONE) for sound in sounds]
+    count = len(phones)
+    last_vowel = next((n for n in range(count - 1, -1, -1) if phones[n].name not in _CONSONANTS), 0)
+    for n in {0, *range(last_vowel, count)}:
+        phones[n] = _sound(sounds[n], _position(n, count), break_ if n >= last_vowel else Break.NONE)
+    return tuple(phones)
 
 
 def _with_syllabic(phones: tuple[str, ...]) -> tuple[str, ...]:
@@ -111,13 +112,14 @@ def _with_syllabic(phones: tuple[str, ...]) -> tuple[str, ...]:
     return phones
 
 
-def _sound(phone: str) -> tuple[str, Tone]:
+@cache  # what is not in the table is not remembered either, so there are not many
+def _sound(phone: str, position: Position, break_: Break) -> Phone:
     if phone in _CONSONANTS:
-        return phone, Tone.UNSTRESSED
+        return Phone(phone, Tone.UNSTRESSED, position, break_)
     name, stress = phone[:-1], _STRESS.get(phone[-1:])
     if name not in ENGLISH_VOWELS or stress is None:
         raise ValueError(f"not a CMUdict phone: {phone!r}")
-    return name, stress
+    return Phone(name, stress, position, break_)
 
 
 def _position(number: int, count: int) -> Position:

@@ -62,12 +62,31 @@ def reading(word: str, place: Place) -> tuple[tuple[str, ...], str] | None:
     for readings, before, after in table:
         if before.ends(text, at) and after.begins(text, end):
             return readings, "polyphone"
-    return (("dang4",), "polyphone") if word == "当" and _takes_for(place) else None
+    last = _told_by_sense(word, place)
+    return ((last,), "polyphone") if last else None
+
+
+def _told_by_sense(word: str, place: Place) -> str | None:
+    """The reading of 率 and 当 where no row of the table fits."""
+    if word == "率":
+        return "lv4" if _is_rate(place) else "shuai4"
+    return "dang4" if word == "当" and _takes_for(place) else None
+
+
+def _is_rate(place: Place) -> bool:
+    """Whether 率 is how often what stands before is done: 复现|率, but 主教练|率|国足."""
+    return len(place.before) > 1 and place.tag(place.before)[:1] == "v" and place.before not in _INTENDED
+
+
+_INTENDED: Final = frozenset("决定 打算 准备 计划 开始 继续 亲自 奉命 受命".split())
+"""Verbs that may stand before to lead: 决定|率|全家."""
 
 
 def _takes_for(place: Place) -> bool:
-    """Whether 当 takes something for something else: 把|配角|当|主角, with no other verb between."""
+    """Whether 当 takes something for something else: 把|配角|当|主角, 以|茶|当|酒, with no other verb between."""
     behind = place.words[max(0, place.number - _REACH) : place.number]
+    if place.after and len(behind) > 1 and behind[-2] in {"拿", "以"} and place.tag(behind[-1])[:1] == "n":
+        return True
     if not place.after or "把" not in behind:
         return False
     taken = behind[max(at for at, said in enumerate(behind) if said == "把") + 1 :]
@@ -210,6 +229,7 @@ _GAINED: Final = _Texts(_listed("gained"))
 _GAINED_ALONE: Final = frozenset("到 分 出 手 知 体 当 势 道 名 主 力 金 以 其 此 一分 一奖".split())
 """These only as whole words: 得|分, but not 得|分开."""
 _GAINING: Final = frozenset(_listed("gaining"))
+_ONLY_GAINING: Final = frozenset("独共净各焉安")
 _URGED: Final = _Texts(_listed("urged"))
 _SCORED: Final = frozenset("分票枚")
 _LENGTHS: Final = ("天", "周", "年", "个月", "个星期", "个小时", "小时", "分钟", "个工作日")
@@ -231,8 +251,14 @@ _STEPS: Final = frozenset("靠 看 等 用 按 去 找 经 讲 请 派 由 走 �
 _FOREMOST: Final = frozenset("先进 先后 先天 先锋 先知 先兆 先例 先烈".split())
 
 
+_EXTREMES: Final = frozenset(_listed("extremes"))
+"""Complements, whatever stands before 得: 手机卡|得|要死."""
+
+
 def _scores(text: str, at: int) -> bool:
     """Whether points, votes or medals follow: 得三分, but not 得三分钟."""
+    if text.startswith("十分", at) and text[at + 2] not in "$的了，、以":
+        return False  # 保存得十分完好
     end = at
     while text[end] in _NUMERALS or text[end] == "点":
         end += 1
@@ -276,8 +302,10 @@ def _de(place: Place) -> str:
     leads = leads or before == "的" or (before == "了" and after not in {"", "啊", "吗", "呀", "吧"})
     leads = leads or _BEFORE_MUST.ends(text, place.at) or (len(before) > 1 and before[-1] in _DOERS)
     leads = leads or (before == "上" and place.number > 1 and place.tag(place.words[place.number - 2])[:1] in {*"nrs"})
-    gained = after in _GAINED_ALONE or _GAINED.begins(text, end)
-    if before in {"独", "共", "净", "各"} or (gained and leads) or ((gained or not after) and before in _GAINING):
+    gained = after in _GAINED_ALONE or (_GAINED.begins(text, end) and not text.startswith("空腹", end))
+    if after in _EXTREMES and before:
+        return "de5"
+    if before in _ONLY_GAINING or (gained and leads) or ((gained or not after) and before in _GAINING):
         return "de2"
     told = before in {"说", "要求", "通知"} and after[:1] in {*"返换等去先交找补花提预重"}
     if told or _is_due(place) or text.startswith("好几", end) or (after and before and place.tag(after) == "t"):
@@ -285,24 +313,52 @@ def _de(place: Place) -> str:
     if not after or not leads:
         return "de5" if before else "de2"  # 得,又白忙了
     degree = after[0] in _DEGREE and not _URGED.begins(text, end)
-    degree = degree and before not in {*_ADVERBS, "了", "的"} and place.tag(before) != "t"
+    degree = degree and not (after == "有" and text[end + 1] in _NUMERALS)  # 他家得有三辆车
+    # 估计|得|更|充分 is a complement; 估计|得|更|多|人 is a guess at what must be done
+    next_but_one = "".join(place.words[place.number + 2 : place.number + 3])
+    reckoned = before in {"估计", "估量"} and place.tag(next_but_one)[:1] == "a"
+    degree = degree and (reckoned or before not in {*_ADVERBS, *_PRONOUNS, "了", "的"}) and place.tag(before) != "t"
     return "de5" if before and degree else "dei3"
+
+
+_MANNERS: Final = frozenset(_listed("manners"))
+"""Adverbials that the segmenter's dictionary marks as names, or that stand before a comma: 安静地, 相反地，."""
+_MORE: Final = frozenset("更 更加 尽 越来越".split())
+_RAISED: Final = frozenset("更 更加 最 很 太 越 越来越 更为 较 尽 挺 再 如此 这么 那么 非常 极 十分 不 稍 略".split())
+
+
+def _is_adverbial(place: Place) -> bool:
+    """Whether what stands before 地 is said twice, or one character with a degree: 一|颠|一|颠|地, 更|快|地."""
+    before, words, number = place.before, place.words, place.number
+    if not before or len(before) > 1:
+        return before[-1:] == before[-2:-1] != "" or (number > 1 and before == words[number - 2])
+    raised = words[number - 2] if number > 1 else ""
+    twice = before in words[max(0, number - 3) : number - 1]
+    return twice or raised in (_MORE if before in "多少" else _RAISED)  # 更多地了解, but 很多地都荒了
+
+
+_SUDDEN: Final = frozenset("猛忽蓦倏霍轰嗖哗唰呼砰刷腾噌嗡扑霎咚当嘭嗒飕咣咕啪咔")
 
 
 def _di(place: Place) -> str:
     """地: a particle after an adverbial, else the ground."""
-    before = place.before
+    before, text, at = place.before, place.text, place.at
+    by_turns = at > 5 and text[at - 2] == text[at - 5] == "一" and text[at - 1] == text[at - 4]  # 你一句我一句地
+    if by_turns or before in _MANNERS or (place.after and _is_adverbial(place)):
+        return "de5"
     if len(before) < 2:
-        return "de5" if before in {"猛", "忽", "蓦", "倏", "霍", "轰", "嗖", "哗", "唰", "呼", "砰"} else "di4"
+        return "de5" if before in _SUDDEN else "di4"
     if not place.after:
         return "de5" if before[-1] == "然" or before[-1] == before[-2] or place.tag(before)[:1] in {"d", "z"} else "di4"
     if before[-1] in "块片这那整本各亩":
         return "di4"
     if before[-1] == "的" or place.tag(before)[:2] in {"nr", "ns", "r", "m"}:
-        return "di4" if before[-1] not in "次遍步个样" else "de5"
+        return "di4" if before[-1] not in "次遍步个样声" else "de5"
     return "de5"
 
 
+_MUCH_LONGER: Final = ("了一截", "了一大截", "了半截", "了一倍", "了两倍", "了几倍", "了不止", "了$")
+"""After these a thing is long and has not grown: 比那根长了一截."""
 _AFTER_GROWN: Final = _Texts(_listed("after_grown"))
 _LONG_BEFORE: Final = _Texts(_listed("long_before"))
 
@@ -316,9 +372,11 @@ def _chang(place: Place) -> str:
         ("大", "高", "胖", "牙", "毛", "草", "个", "肉"), end
     ):
         return "zhang3"
+    if place.before == "又" and text[end] in "了着高大胖出":
+        return "zhang3"
     if _LONG_BEFORE.ends(text, at) or not place.after:
         return "zhang3" if place.before in {"疯", "猛", "学", "见", "师", "兄"} else "chang2"
-    if text.startswith(("期", "达", "得多", "一点", "一些", "了点", "了一点", "了些", "过头"), end):
+    if text.startswith(("期", "达", "得多", "一点", "一些", "了点", "了一点", "了些", "过头", *_MUCH_LONGER), end):
         return "chang2"
     return "zhang3" if _AFTER_GROWN.begins(text, end) else "chang2"
 
@@ -370,7 +428,7 @@ def _wei(place: Place) -> str:
 
 def _counts_people(place: Place) -> bool:
     text, end = place.text, place.end
-    while text[end] in _NUMERALS or text[end] in "多余来":
+    while text[end] in _NUMERALS or text[end] in "多余来点":
         end += 1
     return text[end] in _SERVED
 

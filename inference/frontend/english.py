@@ -64,6 +64,12 @@ _PREFIXES: Final = {"o": ("OW0",), "d": ("D",), "l": ("L",)}
 _SAID_OF_LETTERS: Final = frozenset("is was has had and or to can will does stands means".split())
 """Words that after a capital A say that it is a letter."""
 
+_BEFORE_LETTER: Final = frozenset(
+    "triple double vitamin plan grade group type terminal section class option exhibit serie building gate concourse "
+    "hepatitis appendix schedule tier column row block unit zone series".split()
+)
+"""Words after which a capital A is a letter."""
+
 # Parts of speech that open an English phrase: a break may fall before them.
 OPENS_PHRASE: Final = frozenset(
     "and but or nor so because although though while when where which who that if unless until since before after with "
@@ -88,9 +94,10 @@ def read_word(text: str, *, shouted: bool = False, before: str = "", after: str 
     return said
 
 
+@lru_cache(maxsize=1 << 15)
 def syllables(phones: Phones) -> int:
     """How many syllables the phones have; never less than one."""
-    return sum(phone[-1].isdigit() for phone in phones) or 1
+    return sum([phone[-1].isdigit() for phone in phones]) or 1
 
 
 @cache
@@ -106,7 +113,14 @@ def lexicon() -> dict[str, str]:
 def _is_letter_a(text: str, before: str, after: str) -> bool:
     if text == "a":
         return not before and not after  # 方案a: an article has a word to belong to
-    return not after[:1].islower() or after.partition(" ")[0] in _SAID_OF_LETTERS
+    last, following = before.rpartition(" ")[2], after.partition(" ")[0]
+    if not after or last.lower() in _BEFORE_LETTER or following in _SAID_OF_LETTERS or len(following) == 1:
+        return True
+    if not before:
+        return False  # A German firm
+    if following.islower():
+        return not last.islower() or last in {"an", "the", "got", "straight"}
+    return not last[0].isupper()  # Once Upon A Time
 
 
 @lru_cache(maxsize=1 << 14)

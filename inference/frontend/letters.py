@@ -2,8 +2,9 @@
 
 A joint n-gram model over graphones (a letter with the none, one or two phones it stands for), interpolated by modified
 Kneser-Ney discounting and searched with a beam. Words are read from their end: a final e or -tion tells the vowels and
-the stress before it, so a narrow beam keeps what a wide one keeps from the left. Where the lexicon has a relative of
-the word (its stem, a sister with another ending, both halves of a compound), what that tells is added.
+the stress before it, so a narrow beam keeps what a wide one keeps from the left. A small convolutional net, which sees
+the whole word before each letter, votes on every graphone. Where the lexicon has a relative of the word (its stem, a
+sister with another ending, both halves of a compound), what that tells is added.
 
 `training/letters.py` makes `data/letters.npz`; its layout:
 
@@ -12,6 +13,9 @@ the word (its stem, a sister with another ending, both halves of a compound), wh
     childrenN   how many of level N's nodes each node of level N-1 has: a trie
     shareN      discounted probability of the last graphone after the others, as steps of 1/16 nat below 1
     restN       the probability an n-gram as a context leaves to its shorter self, likewise
+    letters     the net's vector of each letter a-z: (26, width)
+    kernels     (layers, taps, width, width) in kernel_steps (layers, width), biases (layers, width): the net's layers
+    choice      (width, graphones), choice_bias (graphones,): from a letter's vector to its graphones' logits
     endings     "ending, the sister's ending, the last phones of the sister, phones to cut, phones to add, how sure"
     beginnings  the same for words and phones written backwards
     heads, tails    words that begin or end compounds
@@ -41,7 +45,7 @@ ORDER: Final = 7
 SHORTEST_STEM: Final = 3
 LONGEST_ENDING: Final = 5
 
-_BEAM: Final = 20
+_BEAM: Final = 8
 _WITHIN: Final = exp(-8)  # of the best; what is less likely so far is given up
 _UNSEEN: Final = 1e-7
 _ENDING: Final = 0.8
@@ -115,6 +119,7 @@ class Graphones:
         self._shorter = array("i", shorter.astype(np.int32).tobytes())
         self._context = array("i", context.astype(np.int32).tobytes())
         self._long = 1 + sum(len(level) for level in levels[:_SHORT])  # the first context that is not short
+        self._net = Net(arrays, self._ranges)
         self._remembered: dict[tuple[int, str], Moves] = {}
         self._rankings: dict[tuple[int, str], Ranked] = {}
 
@@ -122,14 +127,15 @@ class Graphones:
         """Phones for a word of letters a-z with their probabilities; each has at most one primary stress."""
         start = self._moves(0, "$")[1][0]
         beam: dict[tuple[int, int], tuple[float, Path_ | None]] = {(start, 0): (1.0, None)}  # (context, stresses)
-        for letter in reversed(word):
+        for letter, votes in zip(reversed(word), reversed(self._net.votes(word)), strict=True):
             ranked = sorted(beam.items(), key=_score, reverse=True)[:_BEAM]
+            first = self._ranges[letter][0]
             beam, best = {}, 0.0
             for (context, stresses), (score, path) in ranked:
                 for probability, number, after in self._ranked(context, letter):
-                    total = score * probability
-                    if total < best * _WITHIN:
+                    if score * probability < best * _WITHIN:
                         break
+                    total = score * probability * votes[number - first]
                     state = after, stresses + self._stresses[number]
                     if state[1] <= 1 and (state not in beam or total > beam[state][0]):
                         beam[state] = total, (number, path)
@@ -189,6 +195,37 @@ class Graphones:
             phones += self._phones[path[0]]
             path = path[1]
         return tuple(phones)
+
+
+class Net:
+    """Convolutions over a word's letters; each layer adds to what the ones before made of them."""
+
+    def __init__(self, arrays: Arrays, ranges: Mapping[str, tuple[int, int]]) -> None:
+        names = ("letters", "kernels", "kernel_steps", "biases", "choice", "choice_bias")
+        self._letters, kernels, steps, self._biases, choice, choice_bias = (arrays[n].astype(np.float32) for n in names)
+        self._kernels = kernels * steps[:, None, None]
+        self._choices = {
+            letter: (choice[:, first : first + count], choice_bias[first : first + count])
+            for letter, (first, count) in ranges.items()
+        }
+
+    def votes(self, word: str) -> list[list[float]]:
+        """For each letter, a weight of at most 1 of each of its graphones, in their order."""
+        beyond = self._kernels.shape[1] // 2
+        # (letters, width); zeros stand beyond the word's edges
+        seen = np.pad(self._letters[[ord(letter) - ord("a") for letter in word]], ((beyond, beyond), (0, 0)))
+        inside = seen[beyond : beyond + len(word)]
+        for kernel, bias in zip(self._kernels, self._biases, strict=True):
+            # tap by tap: products this small are made on one thread, whatever the process may use
+            around = sum(seen[at : at + len(word)] @ tap for at, tap in enumerate(kernel))
+            inside += np.maximum(around + bias, 0)
+        votes = []
+        for letter, vector in zip(word, inside, strict=True):
+            choice, bias = self._choices[letter]
+            logits = vector @ choice + bias
+            likely = np.exp(logits - logits.max())
+            votes.append(np.maximum(likely / likely.sum(), _UNSEEN).tolist())
+        return votes
 
 
 class Sisters:

@@ -38,7 +38,7 @@ _OURS, _THEIRS, _ALONE = 1.0, 1.1, 1.6
 
 # 儿 is a syllable of its own, a child, at the end of these; elsewhere at a word's end it colours the syllable before.
 _CHILD: Final = frozenset(
-    "女 婴 幼 孤 胎 新生 健 宠 混血 少 育 男 侄 孙 小 生 患 弃 产 早产 妻 弄潮 连体 爱 娇 吾 我 你 他 麟 乞 托 "
+    "女 婴 幼 婴幼 孤 胎 新生 健 宠 混血 少 育 男 侄 孙 小 生 患 弃 产 早产 妻 弄潮 连体 爱 娇 吾 我 你 他 麟 乞 托 "
     "畸形 低能 笛卡 可 试管 双胞 金枝 孩 宁馨 独生 脑瘫 病 巨 幸运 中 寄 盲 聋 哑 留守 足月 义 继 痴呆 问题 天 "
     "这个婴".split()
 )
@@ -53,37 +53,71 @@ _NAMED: Final = frozenset("曾单仇解任朴缪")
 """Surnames with which the segmenter's dictionary is right when it marks a word as a person."""
 _NO_WORDS: Final = ("地走了", "查话费")
 """What the segmenter's dictionary has by mistake."""
+_SHORT: Final = 4
+"""Characters of a run that is remembered whole: 好, 谢谢, what stands between a Chinese sentence's figures."""
 
 
 def words_of(run: str) -> tuple[list[Spelling], list[str]]:
     """The run's words with their readings before sandhi, and the characters without one."""
-    said: list[Spelling] = []
-    unspoken: list[str] = []
+    if len(run) <= _SHORT:
+        said, unspoken = _words_of_short(run)
+        return [*said], [*unspoken]
+    return _words_of(run)
+
+
+@lru_cache(maxsize=1 << 14)
+def _words_of_short(run: str) -> tuple[list[Spelling], list[str]]:
+    return _words_of(run)
+
+
+def _words_of(run: str) -> tuple[list[Spelling], list[str]]:
     text = simplified(run)
     words = _cut(text)
     if any(map(eq, words, words[1:])):
         words = _join_doubled(words)
     if "儿" in text:
         words = _join_rhotic(words)
-    ambiguous, surnames = context.ambiguous(), context.surnames()
+    alone = [*map(_out_of_context, words)]
+    if text is run and all(alone):
+        return alone, []  # type: ignore[return-value]  # no None is in it
+    said: list[Spelling] = []
+    unspoken: list[str] = []
     framed = f"^{text}$"
     at = 0
-    for number, word in enumerate(words):
+    for number, (word, spelling) in enumerate(zip(words, alone, strict=True)):
         end = at + len(word)
-        if word in ambiguous:
-            found = context.reading(word, _place(framed, at, words, number))
-            spellings, silent = _spelled(word) if found is None else ((Spelling(word, *found),), ())
-        elif word[0] in surnames and 1 < len(word) < 4 and word not in PHRASES_DICT and word not in _fixed():
-            named = context.is_glued_name(word, _place(framed, at, words, number))
-            spellings, silent = _named(word) if named else _spelled(word)
+        if spelling is not None and text is run:
+            said.append(spelling)
         else:
-            spellings, silent = _spelled(word)
-        if text is not run and text[at:end] != run[at:end]:
-            spellings, silent = _as_written(spellings, run[at:end])
-        said += spellings
-        unspoken += silent
+            spellings, silent = _spelled(word) if spelling else _spelled_at(_place(framed, at, words, number), word)
+            if text is not run and text[at:end] != run[at:end]:
+                spellings, silent = _as_written(spellings, run[at:end])
+            said += spellings
+            unspoken += silent
         at = end
     return said, unspoken
+
+
+@lru_cache(maxsize=1 << 16)
+def _out_of_context(word: str) -> Spelling | None:
+    """A word that is said alike wherever it stands; None if its place must be looked at or a character is silent."""
+    if word in context.ambiguous() or _may_be_name(word):
+        return None
+    spellings, silent = _spelled(word)
+    return None if silent else spellings[0]
+
+
+def _may_be_name(word: str) -> bool:
+    """Whether the segmenter may have glued a surname to what follows."""
+    return word[0] in context.surnames() and 1 < len(word) < 4 and word not in PHRASES_DICT and word not in _fixed()
+
+
+def _spelled_at(place: context.Place, word: str) -> tuple[tuple[Spelling, ...], tuple[str, ...]]:
+    """A word as it is said where it stands."""
+    if word in context.ambiguous():
+        found = context.reading(word, place)
+        return _spelled(word) if found is None else ((Spelling(word, *found),), ())
+    return _named(word) if _may_be_name(word) and context.is_glued_name(word, place) else _spelled(word)
 
 
 def _place(framed: str, at: int, words: list[str], number: int) -> context.Place:
@@ -292,7 +326,8 @@ def _plain(char: str, marked: str) -> str | None:
 
 @cache
 def _segmenter() -> rjieba.Jieba:
-    segmenter = rjieba.Jieba()
+    # The one that rjieba loads as it is imported: another costs 24 MB in every worker, and a tenth of a second.
+    segmenter: rjieba.Jieba = getattr(rjieba, "_DEFAULT_JIEBA", None) or rjieba.Jieba()
     for word in _fixed():
         if len(word) > 1:
             segmenter.add_word(word, None, None)

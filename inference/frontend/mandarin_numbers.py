@@ -62,6 +62,7 @@ _CODE_JOINTS: Final = (
 """What may stand between the name of a code and the code: 密码还是, 验证码：, 状态码是301或."""
 _MEASURE_NEXT: Final = re.compile(rf"\s?(?:{_MEASURED}|人)")
 _CLASS_NEXT: Final = re.compile(r"\s?(?:届|级|款|版|新款|赛季|财年|学年)(?!以上)")
+_ROUND_YEAR_NEXT: Final = re.compile(r"\s?(?:年|届|款|版|财年|赛季|学年|[^\d]{0,4}(?:奥运|世界杯|欧洲杯|亚运|世博))")
 _HANZI_NEXT: Final = re.compile(f"[{HANZI}]")
 _MODEL_ENDS: Final = re.compile(rf"\s?(?:{_MEASURED}|{_UNIT}|[GMTK]B?(?![A-Za-z]))|[,:：/-]\d")
 _CODE_BEFORE: Final = re.compile(
@@ -79,7 +80,10 @@ _ROOM_BEFORE: Final = re.compile(
     r"房间|包厢|包间|办公楼|教学楼|住|搬到)[的，,\s]?$"
     r"|(?:教室|考场|会议室|病房|诊室|宿舍|房间)(?:[在是为：:]|[改换]到|号)?\s?$"
 )
-_FLIGHT_BEFORE: Final = re.compile(r"(?:航班|车次|[乘搭]坐?|坐|改签|改乘|转乘|[高动]铁|列车)号?[:：是为到了的]?\s?$")
+_FLIGHT_BEFORE: Final = re.compile(
+    r"(?:(?:航班|车次|[机车]票)[订买改签]+[的了到成]*|航班|车次|[乘搭]坐?|坐|改签|改乘|转乘|[高动]铁|列车)"
+    r"号?[:：是为到了的]?\s?$"
+)
 _ROOM_ENDS: Final = re.compile(rf"\s?(?:{_MEASURED}|{_MONEY_WORD}|[千百]?[万亿])")
 _CALLED: Final = re.compile("(?:打|拨|呼叫|叫|热线|报警|按|拨通)$")
 _CALLED_NEXT: Final = re.compile("报警|急救|热线|指挥中心|接警|电话|平台|客服|救护车")
@@ -95,6 +99,14 @@ _SCORE_NEXT: Final = re.compile(
 )
 _RATIO: Final = re.compile("(?:比例尺?|[配占对]?比|比[率值]|按照?|赔率|[勾]?兑|稀释|混合|宽高)[是为约]?\\s?$")
 _LASTING: Final = re.compile("(?:时长|用时|耗时|片长|历时|成绩|配速|时间仅)[是为约]?\\s?$")
+_LASTING_NEXT: Final = re.compile("的?(?:成绩|用时|完赛|夺冠|冲线|跑完|撞线|夺魁|摘金)")
+_POINTS: Final = re.compile("(?:[得拿差输赢丢扣加砍罚抢追]|领先|落后|净胜|仅差|只差)(?:了|到|下|回)?$")
+_CARD: Final = re.compile(
+    "(?:显卡|[NA]卡|GPU)(?:[从是用换买上装了成为的到至：:]*|[^，。]{0,12}升级?到)$"
+    "|(?:[一两几双单\\d][张卡]|\\d{2}[Gg][Bb]?)的?$"
+)
+_CARD_NEXT: Final = re.compile(r"\s?(?:显卡|(?:[Tt][Ii]|S(?:UPER|uper))(?![A-Za-z])|(?:升级到|[和与])\s?[1-5]0[5-9]0)")
+"""What stands beside the number of a graphics card: 3060显卡, 从3060升到4060."""
 _SPAN_BEFORE: Final = re.compile("[约近超有过达历长]$")
 _SPAN_NEXT: Final = re.compile("年(?:前|的?历史|的?文明|多|以前|之久)")
 _OLD: Final = re.compile("(?:公元前?|前)$")
@@ -125,12 +137,15 @@ _RANGED: Final = re.compile(
     "(?:^|[^A-Za-z\\d])\\d++[A-Za-z]{0,2}\\s?$|[年月日号点时分秒%度元CF午个天米克一二三四五六七八九十]\\s?$"
 )
 _PRICED: Final = re.compile(r"[¥$€£]\s?[\d.,]++$")
+_NAMED_YEAR: Final = re.compile("[A-Za-z]{3,} $")
+_PAID_FOR: Final = re.compile(f"\\d(?:[元块]|美元)(?:起|/[{HANZI}]{{1,3}})$")
+"""What is paid, and for what, where another slash says for how long: 30元/位/小时."""
 _OPERAND: Final = re.compile(r"[\w)）%]\s?$")
 
 _PLACED: Final = (
     "室|房间|号房|房(?!子|屋|价)|宿舍|教室|病房|包间|包厢|国道|省道|县道|医院|次列车|次航班|次高铁|次动车|航班|列车|"
     "路公交|路车|客机|高校|工程|端口|中学|厂|艺术区|部队|高地|"
-    "战机|错误|页面|报错|战士|医科|会议室|办公室|实验室|诊室|号包间|号机房"
+    "战机|错误|页面|网关|报错|战士|医科|会议室|办公室|实验室|诊室|号包间|号机房"
 )
 _KNOWN: Final = {
     "985": "九八五", "211": "二幺幺", "996": "九九六", "12306": "幺二三零六", "12315": "幺二三幺五",
@@ -168,6 +183,14 @@ def _counted(number: str, match: Match) -> str:
 def _serial(digits: str) -> str:
     """The figures of a name: B12 is 十二 and A300 三百, but C919 is 九一九."""
     return zh_cardinal(digits) if len(digits) < 3 or digits.endswith("00") else zh_digits(digits)
+
+
+def _letters(letters: str) -> str:
+    """The letters of a code, apart where they would be a word: MU5102, BE200."""
+    return " ".join(letters) if letters in _WORDS else letters
+
+
+_WORDS: Final = frozenset("AM AN AS AT BE BY DO GO HE HI HU IF IN IS IT ME MU MY NO OF ON OR SO TO UP US WE".split())
 
 
 def _part(digits: str) -> str:
@@ -221,9 +244,10 @@ def _year(match: Match) -> str | None:
 
 def _clock(match: Match) -> str | None:
     hour, minute, second, half = match[1], match[2], match[3], match[4]
-    if before(match, _SCORE) or before(match, _RATIO) or after(match, _SCORE_NEXT):
+    lasting = bool(second) and after(match, _LASTING_NEXT)
+    if not lasting and (before(match, _SCORE) or before(match, _RATIO) or after(match, _SCORE_NEXT)):
         return None
-    if before(match, _LASTING):
+    if lasting or before(match, _LASTING):
         marks = ("小时", "分", "秒") if second else ("分", "秒")
         parts = (part for part in (hour, minute, second) if part)
         said = "".join(zh_cardinal(str(int(part))) + mark for part, mark in zip(parts, marks, strict=True))
@@ -356,7 +380,7 @@ def _range(match: Match) -> str:
     if after(match, _EQUALS_NEXT):
         return f"{_number(low)}减{_number(high)}"
     if low.isdigit() and high.isdigit():
-        falls = len(low) < 4 and int(low) > int(high[:4])  # a range rises
+        falls = len(low) < 4 and int(low) >= int(high[:4])  # a range rises
         if match.string.endswith("满", 0, match.start()):
             return f"{_number(low)}减{_number(high)}"  # 满300-50
         if falls and after(match, _LABELLED_NEXT):
@@ -417,7 +441,12 @@ def _plain(match: Match) -> str:
     text = match.group()
     if text == "2" and after(match, _COUNTED_NEXT) and not before(match, _ORDINAL):
         return "两"
-    modern = len(text) == 4 and text[:2] in {"19", "20"} and text.isdigit() and after(match, _HANZI_NEXT)
+    if len(text) == 4 and text.endswith("00") and not after(match, _ROUND_YEAR_NEXT):
+        return _number(text)
+    modern = len(text) == 4 and text[:2] in {"19", "20"} and text.isdigit()
+    if modern and before(match, _NAMED_YEAR) and not after(match, _MEASURE_NEXT):
+        return zh_digits(text)  # NeurIPS 2023
+    modern = modern and after(match, _HANZI_NEXT)
     if modern and (after(match, _CLASS_NEXT) or not after(match, _MEASURE_NEXT)):
         return zh_digits(text) if not match.string.endswith("第", 0, match.start()) else _number(text)
     return _number(text)
@@ -485,6 +514,12 @@ def _table() -> Table:
         Rule("date", r"(00|05|10|50|60|70|75|80|85|90|95)(?=后(?!面|续|来|天|半|卫|台|期|备|果|代|\d))|(00)(?=年代)",
              lambda m: zh_digits(m.group()), next="h"),
         # the clock
+        Rule("time", r"(\d{1,2})分([0-5]?\d)秒(\d{1,3})(?![\d.]|\s?[年月日个元万人])",
+             lambda m: ("两" if m[1] == "2" else zh_cardinal(m[1])) + f"分{zh_cardinal(m[2])}秒{zh_digits(m[3])}",
+             next="h"),
+        Rule("time", r"(?:(\d)[:：])?([0-5]?\d)[:：]([0-5]\d)\.(\d{1,3})(?![\d:.])",
+             lambda m: (f"{zh_cardinal(m[1])}小时" if m[1] else "")
+             + f"{zh_cardinal(str(int(m[2])))}分{zh_cardinal(str(int(m[3])))}秒{zh_digits(m[4])}", next=":"),
         Rule("time", rf"([01]?\d|2[0-4])[:：]([0-5]\d)(?:[:：]([0-5]\d))?(?!\d|[:：]\d)(?:\s?{half})?",
              _clock, next=":"),
         Rule("time", rf"(1[0-2]|[1-9])\s?{half}", lambda m: _hour(m[1], m[2], m), next=" a"),
@@ -517,6 +552,7 @@ def _table() -> Table:
              lambda m: _serial(m[1])),
         Rule("code", r"520(?!\d)|1314(?!\d)|233++(?!\d)|666++(?!\d)|886?(?!\d)",
              _chat),
+        Rule("code", r"(\d{1,2})W-(\d\d)(?!\d)", lambda m: f"{zh_cardinal(m[1])} W {zh_cardinal(m[2])}", next="a"),
         Rule("code", r"7-11(?=便利|店|门店|超市)", lambda m: "七十一", next="-"),
         Rule("code", rf"({'|'.join(_KNOWN)})(?!\d|[.,]\d|\s?{_MEASURED}|户)", lambda m: _KNOWN[m[1]]),
         Rule("code", r"(0\d++|\d{9,}+)(?![.,]\d)", _long),
@@ -542,7 +578,7 @@ def _table() -> Table:
         Rule("unit", r"(720|1080|1440|2160)(?=[pPi](?![A-Za-z]))", lambda m: zh_digits(m[1]), next="a"),
         Rule("unit", r"(\d++)([米元块角万千百秒])(\d)(?![\d.多几余来]|\s?[年月日号点分个元万千百十米块角毛厘人名台])",
              lambda m: f"{'两' if m[1] == '2' else _number(m[1])}{m[2]}{zh_digits(m[3])}", next="h"),
-        Rule("unit", r"(\d++)([米秒])(\d\d)(?![\d.]|\s?[年月日个元万人])",
+        Rule("unit", r"(\d++)([米秒])(\d\d|(?<=秒)\d{3})(?![\d.]|\s?[年月日个元万人])",
              lambda m: f"{'两' if m[1] == '2' else _number(m[1])}{m[2]}{zh_digits(m[3])}", next="h"),
         # addresses, versions, scores, ratios, ranges, fractions
         Rule("address", r"((?:\d{1,3}\.){3}\d{1,3})(?::(\d{1,5}))?(?!\d|\.\d)",
@@ -556,11 +592,16 @@ def _table() -> Table:
         Rule("code", r"(?<=[图表式例题])(\d{1,2})-(\d{1,2})(?![\d.-])",
              lambda m: f"{zh_cardinal(m[1])}杠{zh_cardinal(m[2])}", next="-"),
         Rule("range", rf"({_N}){_TO}({_N})(?!\d|[-~～–—]\d)", _range, next=" -.,"),
+        Rule("time", r"2(?=分\d{1,2}秒)(?<![点时]2)", lambda m: "两", next="h"),
+        Rule("score", r"2(?=分(?![之钟\d]))", lambda m: "两" if before(m, _POINTS) else None, next="h"),
+        Rule("serial", r"([1-5]0[5-9]0)(?![\d.,:%/-]|\s?[元块点万亿])",
+             lambda m: zh_digits(m[1]) if before(m, _CARD) or after(m, _CARD_NEXT) else None),
         Rule("range", r"2(?=[到至]\d)", lambda m: "两" if _COUNTED_RANGE.match(m.string, m.end()) else None, next="h"),
         Rule("range", rf"([1-9])、([1-9])(?=\s?(?:{_COUNTED}))", _few, next="h"),
-        Rule("unit", rf"({_N})/({_N})\s?mmHg", lambda m: f"{_number(m[1])}、{_number(m[2])}毫米汞柱", next="/.,"),
+        Rule("unit", rf"({_N})/({_N})\s?(mmHg|Hz|kHz|V|mAh)(?![A-Za-z])",
+             lambda m: f"{_number(m[1])}、{_number(m[2])}{units.in_mandarin(m[3])}", next="/.,"),
         Rule("fraction", r"(?:(\d{1,4})\s)?(\d{1,9})/(\d{1,9})(?![\d/]|\.\d)", _fraction, next=" /"),
-        Rule("sum", rf"({_N})\s?[xX×*]\s?(?={_N})", lambda m: _number(m[1]) + "乘", next=" .,a"),
+        Rule("sum", rf"({_N})\s?[xX×*](?!3D)\s?(?={_N})", lambda m: _number(m[1]) + "乘", next=" .,a"),
         Rule("number", _N, _plain),
     ]  # fmt: skip
     signs = [
@@ -585,12 +626,16 @@ def _table() -> Table:
         Rule("sign", r"@(?=[A-Za-z\d一-鿿])", lambda m: " at "),
         Rule("sign", r"-(?<![A-Za-z][A-Za-z]-)(?<=[A-Z]-)(?![A-Za-z\d-])", lambda m: "减"),
         Rule("joint", r"[-_](?=[A-Za-z\d])(?<=[A-Za-z\d][-_])", lambda m: " "),
-        Rule("per", rf"/(?=(?:{_PER}))(?<=[元块米里克斤升吨次万千百\d]/)|/(?=\d)(?<=[元块]/)", lambda m: "每"),
+        Rule("per", rf"/(?=(?:{_PER}))(?<=[元块米里克斤升吨次度万千百\d]/)"
+             r"|/(?=[期年月天日次笔])(?<=[%‰]/)|/(?=\d)(?<=[元块]/)", lambda m: "每"),
+        Rule("per", rf"/(?=[{HANZI}])(?!/(?:[美日欧港澳]元|人民币))(?<=[\d百千万亿][元块角]/)", lambda m: "每"),
+        Rule("per", rf"/(?=(?:{_PER}))", lambda m: "每" if before(m, _PAID_FOR) else None),
         Rule("per", rf"(?<=\d[个张件本粒片袋包盒瓶支只条份人次里])/(?=[{_PORTIONS}](?![{HANZI}]))", lambda m: "每"),
         Rule("per", rf"/(?={_N}\s?(?:{_PER}|{_UNIT}))", lambda m: "每" if before(m, _PRICED) else None),
         Rule("per", rf"/(?<=[元块米克斤升吨次万亿千百]/)({_UNIT})", lambda m: "每" + units.in_mandarin(m[1])),
         Rule("per", r"/s(?![A-Za-z])(?<=[KMGTk][Bb]/s)", lambda m: "每秒"),
         Rule("slash", r"/\s?(?=\S)", lambda m: "、"),
+        Rule("file name", r"\.(?=[a-z]{3})(?<![A-Za-z\d.\s]\.)", lambda m: "点"),
         Rule("file name", r"\.(?=[a-z\d])(?<=[A-Za-z\d]\.)", lambda m: "点"),
     ]  # fmt: skip
     letters = [
@@ -601,6 +646,7 @@ def _table() -> Table:
         Rule("abbreviation", r"[Nn][Oo]\.\s?(?=\d)", lambda m: "number "),
         Rule("abbreviation", r"vs(?![A-Za-z])", lambda m: " versus "),
         Rule("abbreviation", r"Ctrl(?![A-Za-z])", lambda m: "control"),
+        Rule("unit", rf"(?<=每)({_UNIT})", lambda m: units.in_mandarin(m[1])),
         Rule("sharp", r"([CFJ])#", lambda m: m[1] + " sharp"),
         Rule("sign", r"([Cc])\+\+", lambda m: "C加加"),
         Rule("code", rf"(?<={plate})([A-Z])[·• -]?([A-Z\d]{{5,6}})(?![A-Za-z\d])",
@@ -609,9 +655,10 @@ def _table() -> Table:
              lambda m: m[1] + zh_digits(m[2], "幺")),
         Rule("code", r"([A-Z]{1,4})\s?(\d{3,5}(?:\.\d{1,2})?)-((?:19|20)\d\d)(?![\d.-])",
              lambda m: f"{m[1]} {zh_digits(m[2].replace('.', '点'))}杠{zh_digits(m[3])}"),
+        Rule("serial", r"(IP)[X ]?([0-6]\d)(?=[^\d.A-Za-z]|$)", lambda m: f"{m[1]} {zh_digits(m[2])}"),
         Rule("serial", r"([A-Z])\.(\d{3})(?![\d.])", lambda m: f"{m[1]}点{zh_digits(m[2])}"),
         Rule("code", r"([A-Z]{1,2})(\d{3,4})(?![\dA-Za-z])",
-             lambda m: m[1] + zh_digits(m[2], "幺") if before(m, _FLIGHT_BEFORE) else None),
+             lambda m: _letters(m[1]) + zh_digits(m[2], "幺") if before(m, _FLIGHT_BEFORE) else None),
         Rule("serial", r"([A-Za-z]++)(\d{1,2})-(\d{3,5})(?!\d|[.,]\d)",
              lambda m: f"{m[1]}{zh_cardinal(m[2])} {zh_digits(m[3])}"),
         Rule("serial", rf"([A-Za-z]++)-?({_N})-(\d++)(?=[A-Z](?![A-Za-z]))",
@@ -619,10 +666,14 @@ def _table() -> Table:
         Rule("serial", r"([A-Za-z]++)-(\d++(?:-\d++){1,5})(?!\.\d)",
              lambda m: f"{m[1]} {zh_digits(m[2].replace('-', ' '))}"),
         Rule("serial", r"([A-Za-z]++)[- ](\d{3,4})(?![\d.,%]|[-:/]\d)", _model),
-        Rule("serial", r"([A-Za-z]++)[-_]?(\d++)(?!\.\d)", lambda m: m[1] + _serial(m[2])),
+        Rule("serial", r"([A-Za-z]++)[-_]?(\d++)(?!\.\d)",
+             lambda m: _letters(m[1]) + _serial(m[2])),
         Rule("roman numeral", r"([IVX]{1,6})(?![A-Za-z])", _roman),
     ]  # fmt: skip
-    words = r"[A-Za-z]++(?=[-_ ·]?\d|\$\d|\.\s?\d|[+#])|[IVX]++(?![A-Za-z])|vs(?![A-Za-z])|Ctrl(?![A-Za-z])"
+    words = (
+        r"[A-Za-z]++(?=[-_ ·]?\d|\$\d|\.\s?\d|[+#])|[IVX]++(?![A-Za-z])|vs(?![A-Za-z])|Ctrl(?![A-Za-z])"
+        "|(?<=每)[A-Za-z]++"
+    )
     return Table(
         figures,
         (rf"(?<![A-Za-z\d])(?:{words})", letters),

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import lru_cache, partial
 from typing import Final
 
-from inference.frontend import addresses, english_numbers, mandarin_numbers
+from inference.frontend import addresses, english_numbers, mandarin_numbers, shorthand
 from inference.frontend.hanzi import simplified
 from inference.frontend.numerals import en_digits, zh_digits
 from inference.frontend.rules import note
@@ -109,6 +109,8 @@ def normalise(text: str) -> Normalised:
     # asked of the text as written, for Greek letters become Latin words
     lang: Language = "zh" if _CHINESE.search(text) or not _LATIN.search(text) else "en"
     text = _tidy(_known_characters(text, unspoken, changes), changes)
+    if lang == "en":
+        text = shorthand.say(text, changes)
     if "." in text or _FIGURES.search(text):
         text = _say(text, lang, unspoken, changes)
     return Normalised(_SPACES.sub(" ", text).strip(), tuple(unspoken), tuple(changes))

@@ -142,9 +142,25 @@ def en_year(digits: str) -> str:
     century, rest = digits[:2], digits[2:]
     if digits[1:3] == "00" or century[0] == "0":
         return en_cardinal(digits)
+    return f"{en_cardinal(century)} {en_last_two(rest)}"
+
+
+def en_figures(digits: str) -> str:
+    """The figures of a name: Room 305 is three oh five, Boeing 747 seven forty seven, RTX 4090 forty ninety."""
+    if len(digits) < 3 or (digits.endswith("00") and len(digits) != 4) or digits[-3:] == "000":
+        return en_cardinal(digits)
+    if len(digits) == 3 and digits[1] != "0":
+        return f"{en_cardinal(digits[0])} {en_cardinal(digits[1:])}"
+    if len(digits) == 4 and digits[0] != "0":
+        return f"{en_cardinal(digits[:2])} {en_last_two(digits[2:])}"
+    return en_digits(digits).replace("zero", "oh")
+
+
+def en_last_two(rest: str) -> str:
+    """The second half of a year or a number of four figures: nineteen *oh five*, nineteen *hundred*."""
     if rest == "00":
-        return f"{en_cardinal(century)} hundred"
-    return f"{en_cardinal(century)} {'oh ' + en_cardinal(rest[1]) if rest[0] == '0' else en_cardinal(rest)}"
+        return "hundred"
+    return "oh " + en_cardinal(rest[1]) if rest[0] == "0" else en_cardinal(rest)
 
 
 def en_plural(said: str) -> str:

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from inference.frontend.assemble import PAUSE_OF
 from inference.frontend.english import OPENS_PHRASE
 from inference.frontend.mandarin import part_of_speech
 from inference.frontend.phones import Break
@@ -48,6 +47,9 @@ _COUNTS_ON: Final = frozenset("前 后 上 下 共 达".split())
 """A number after these belongs to them: 前三季度."""
 _NOUNS: Final = frozenset("nrstfq")
 """Parts of speech, as jieba marks them, that a subject ends in: noun, pronoun, place, time, direction, measure."""
+_OPENS_PREDICATE: Final = frozenset("vdpctrzli")
+_ATTRIBUTES: Final = frozenset("dampcb")
+_OPENS_OBJECT: Final = frozenset("nmr")
 _PHRASED: Final = 10
 """Syllables a clause must have before it is worth breaking."""
 _ZH_OPEN_AFTER: Final = 5
@@ -60,11 +62,12 @@ _ZH_BREATH: Final = 20
 _EN_OPEN_AFTER: Final = 7
 _EN_ANY_AFTER: Final = 16
 _LEFT: Final = 3
+_PHRASE, _CLAUSE, _SENTENCE = Break.PHRASE, Break.CLAUSE, Break.SENTENCE  # an enum's members are slow to look up
 
 
 @dataclass(slots=True)
 class Draft:
-    """A word on its way: read, but neither its break nor its sandhi settled."""
+    """A word on its way: first read, then its break is set, then its sandhi settled."""
 
     text: str
     lang: Language
@@ -73,11 +76,13 @@ class Draft:
     rule: str = ""
     pause: str = ""
     break_: Break = Break.WORD
+    spoken: tuple[str, ...] = ()
+    """The readings as they sound here."""
 
 
 def fit(text: str, drafts: list[Draft]) -> Iterator[tuple[str, list[Draft]]]:
     """The sentence whole, or cut into sentences short enough: at its pauses, else between words."""
-    if sum(draft.syllables for draft in drafts) <= LONGEST:
+    if sum([draft.syllables for draft in drafts]) <= LONGEST:
         if drafts:
             yield text, drafts
         return
@@ -97,46 +102,54 @@ def fit(text: str, drafts: list[Draft]) -> Iterator[tuple[str, list[Draft]]]:
 
 
 def set_breaks(drafts: list[Draft]) -> None:
-    """Set the break after every word of a sentence, in place.
+    """Set the break after every word of a sentence, in place."""
+    start = syllables = 0
+    for end, draft in enumerate(drafts, start=1):
+        syllables += draft.syllables
+        if draft.pause:
+            _break_clause(drafts[start:end], syllables)
+            draft.break_ = _CLAUSE
+            start, syllables = end, 0
+    _break_clause(drafts[start:], syllables)
+    drafts[-1].break_ = _SENTENCE
+
+
+def _break_clause(drafts: list[Draft], left: int) -> None:
+    """Set the breaks of phrases in a clause of that many syllables.
 
     A phrase ends where the next one plainly opens or, when it grows long, at the best place it has passed.
     """
-    counts = [draft.syllables for draft in drafts]
-    ahead = _syllables_to_pause(drafts, counts)
     since = 0  # syllables since the last break
-    place, until, worth = -1, 0, -1  # the best place for a break since then, the syllables up to it, how good it is
+    place, until, worth = 0, 0, -1  # the best place for a break since then, the syllables up to it, how good it is
     for number, draft in enumerate(drafts):
-        since += counts[number]
-        draft.break_ = Break.WORD
-        if PAUSE_OF.get(draft.pause):
-            draft.break_, since, worth = Break.CLAUSE, 0, -1
-            continue
-        left = ahead[number]
-        if left < _LEFT or since < _ZH_SHORTEST or since + left < _PHRASED:
+        since += draft.syllables
+        left -= draft.syllables
+        if left < _LEFT or since + left < _PHRASED:
+            return  # both only fall from here
+        if since < _ZH_SHORTEST:
             continue
         here = _worth(draft, drafts[number + 1], since, left)
         if here == _NOW:
-            draft.break_, since, worth = Break.PHRASE, 0, -1
+            draft.break_, since, worth = _PHRASE, 0, -1
             continue
-        if here >= max(worth, 0):
+        if here >= 0 and here >= worth:
             place, until, worth = number, since, here
         if worth < 0 and since >= _ZH_BREATH:
             place, until, worth = number, since, 0
         if worth >= 0 and any(since >= long and worth >= least for long, least in _ZH_LONG):
-            drafts[place].break_ = Break.PHRASE
+            drafts[place].break_ = _PHRASE
             since, worth = since - until, -1
-    drafts[-1].break_ = Break.SENTENCE
 
 
 def _allows(here: Draft, after: Draft) -> bool:
     """Whether nothing ties the two Mandarin words: no particle, preposition, number and measure, measure and noun."""
-    text = here.text
-    if after.text in _CLINGS or text in _LEANS or (text[-1] in _NUMERALS and _NUMERALS.issuperset(text)):
+    text, next_text = here.text, after.text
+    if next_text in _CLINGS or text in _LEANS or (text[-1] in _NUMERALS and _NUMERALS.issuperset(text)):
         return False
-    if text in _COUNTS_ON and after.text[0] in _FIGURES:
+    if text in _COUNTS_ON and next_text[0] in _FIGURES:
         return False
     counted = text[0] in _NUMERALS and part_of_speech(text)[:1] in {"m", "r"}  # 三个, 这种, 每位
-    return not counted or len(text) > 3 or after.text in _OPENS
+    return not counted or len(text) > 3 or next_text in _OPENS
 
 
 def _invites(here: Draft, after: Draft, since: int, left: int) -> bool:
@@ -161,10 +174,10 @@ def _worth_of_parts(text: str, after: str, left: int) -> int:
         return 0 if left >= 2 * _LEFT else -1  # 漂亮的衣服 stays together
     kind, next_kind = part_of_speech(text)[:2], part_of_speech(after)[:2]
     if kind[:1] in _NOUNS or kind in {"vn", "an"}:
-        return 2 if next_kind != "vn" and next_kind[:1] in {*"vdpctrzli"} else 0
-    if kind[:1] in {*"dampcb"}:
+        return 2 if next_kind != "vn" and next_kind[:1] in _OPENS_PREDICATE else 0
+    if kind[:1] in _ATTRIBUTES:
         return -1  # 不断提高, 最新数据
-    return 1 if text in {"了", "过", "着"} or (kind[:1] == "v" and next_kind[:1] in {*"nmr"}) else 0
+    return 1 if text in {"了", "过", "着"} or (kind[:1] == "v" and next_kind[:1] in _OPENS_OBJECT) else 0
 
 
 def _breathes_in_english(here: Draft, after: Draft, since: int, left: int) -> bool:
@@ -172,15 +185,6 @@ def _breathes_in_english(here: Draft, after: Draft, since: int, left: int) -> bo
     if after.text.lower() in OPENS_PHRASE:
         return since >= _EN_OPEN_AFTER and not opens
     return since >= _EN_ANY_AFTER and left > 2 * _LEFT and len(here.text) > 3 and not opens
-
-
-def _syllables_to_pause(drafts: list[Draft], counts: list[int]) -> list[int]:
-    """For each word, the syllables after it until the next pause."""
-    ahead = [0] * len(drafts)
-    for number in range(len(drafts) - 2, -1, -1):
-        if not PAUSE_OF.get(drafts[number].pause):
-            ahead[number] = ahead[number + 1] + counts[number + 1]
-    return ahead
 
 
 def _text(drafts: list[Draft]) -> str:

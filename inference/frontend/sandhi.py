@@ -1,4 +1,4 @@
-"""Tone sandhi over one prosodic phrase: 一, 不 and third tones, from dictionary readings to spoken ones. Pure.
+"""Tone sandhi inside prosodic phrases: 一, 不 and third tones, from dictionary readings to spoken ones. Pure.
 
 The rules are those of 现代汉语词典's preface: 一 is yi2 before a fourth tone and yi4 before the others, but yi1 in
 numbers and at a word's end; 不 is bu2 before a fourth tone; a third tone before a third one becomes a second, innermost
@@ -9,10 +9,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import lru_cache
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+from inference.frontend.phones import Break
+
+if TYPE_CHECKING:
+    from inference.frontend.phrasing import Draft
 
 Said = tuple[str, tuple[str, ...]]
-"""A word's text and its readings; `("", ())` stands for a word of another language."""
+"""A word's text and its readings."""
+_NOTHING: Final[Said] = ("", ())
+"""What is beside a word at the edge of a phrase, and where a word of another language stands."""
+_PHRASE: Final = Break.PHRASE
 
 _DIGITS: Final = frozenset("零〇一二三四五六七八九幺")
 _PLACES: Final = frozenset("百千万亿")
@@ -30,16 +38,22 @@ _DETERMINERS: Final = frozenset("同这那哪每某有无不另")
 """一 at a word's end is a quantity after these, as in 同一|个; else it is a figure, as in 统一 唯一 万一."""
 
 
-def spoken(words: Sequence[Said], is_word: Callable[[str], bool]) -> list[tuple[str, ...]]:
-    """The readings of a phrase's words as they sound; `is_word` knows the dictionary and shows a word's inner parts."""
-    if any("一" in text or "不" in text for text, _ in words):
-        words = _with_one_and_not(words)
-    said = [_settled(text, readings, is_word) for text, readings in words]
-    for number in range(len(said) - 2, -1, -1):
-        here, after = said[number], said[number + 1]
-        if here and after and here[-1][-1] == "3" == after[0][-1]:
-            said[number] = (*here[:-1], here[-1][:-1] + "2")
-    return said
+def settle(words: Sequence[Draft], is_word: Callable[[str], bool]) -> None:
+    """Set how the words of a sentence sound; `is_word` knows the dictionary and shows a word's inner parts."""
+    next_tone = ""  # of the word behind, none if that is of another language
+    for number in range(len(words) - 1, -1, -1):
+        word = words[number]
+        text, readings = word.text, word.readings
+        if word.lang != "zh":
+            word.spoken, next_tone = readings, ""
+            continue
+        if "一" in text or "不" in text:
+            readings = _with_one_and_not(words, number)
+        if len(readings) > 1:
+            readings = _settled(text, readings, is_word)
+        if next_tone == "3" and readings[-1][-1] == "3" and word.break_ < _PHRASE:
+            readings = (*readings[:-1], readings[-1][:-1] + "2")
+        word.spoken, next_tone = readings, readings[0][-1]
 
 
 @lru_cache(maxsize=1 << 15)
@@ -68,33 +82,45 @@ def is_rhotic(reading: str) -> bool:
     return reading[-2:-1] == "r" and reading[:-1] != "er"
 
 
-def _with_one_and_not(words: Sequence[Said]) -> list[Said]:
-    """The words with 一 and 不 as they sound. The phrase is laid flat, for both look across word edges."""
-    chars, readings = [""], [""]  # nothing before and after the phrase, and in the place of a foreign word
-    found: list[tuple[int, int, int]] = []  # each 一 and 不: where it stands in the phrase, its word, its place in that
-    for number, (text, own) in enumerate(words):
-        own_chars = [text[at : at + 1] for at in syllable_starts(text, own)] or [""]
-        if "一" in text or "不" in text:
-            found += ((len(chars) + at, number, at) for at, char in enumerate(own_chars) if char in {"一", "不"})
-        chars += own_chars
-        readings += own or ("",)
-    chars += ("", "")
-    readings.append("")
-    changed: dict[int, list[str]] = {}
-    for at, number, place in found:
-        text, own = words[number]
-        before, after = chars[at - 1], chars[at + 1]
-        tone = readings[at + 1][-1:] if after else ""
-        if chars[at] == "不" and own[place] == "bu4":
-            now = "bu5" if before and _is_inner(text) else _not(before, after, tone)
-        elif chars[at] == "一" and own[place] == "yi1" and text not in _COUNTING:
+def _with_one_and_not(words: Sequence[Draft], number: int) -> tuple[str, ...]:
+    """The readings of a word with its 一 and 不 as they sound, for which its neighbours in the phrase are looked at."""
+    text, own = words[number].text, words[number].readings
+    next_text, next_own = _after(words, number)
+    if len(text) > 1 and _DIGITS.issuperset(text) and next_text[:1] not in _PLACES:
+        return own  # every 一 is a figure among figures
+    chars = _chars(text, own)
+    behind = _chars(*_before(words, number))
+    ahead = [*_chars(next_text, next_own)[:2]]
+    if len(ahead) == 1:
+        ahead += _chars(*_after(words, number + 1))[:1]
+    line = [behind[-1] if behind else "", *chars, *ahead, "", ""]
+    following = (*own[1:], *(next_own[:1] or ("",)))
+    said = [*own]
+    for place, (char, reading) in enumerate(zip(chars, own, strict=True)):
+        before, after, beyond = line[place], line[place + 2], line[place + 3]
+        tone = following[place][-1:] if after else ""
+        if char == "不" and reading == "bu4":
+            said[place] = "bu5" if before and _is_inner(text) else _not(before, after, tone)
+        elif char == "一" and reading == "yi1" and text not in _COUNTING:
             ends_word = place == len(own) - 1 > 0
-            numeral = _is_numeral(before, after, chars[at + 2]) or (ends_word and before not in _DETERMINERS)
-            now = _one(before, after, tone, numeral=numeral)
-        else:
-            continue
-        changed.setdefault(number, list(own))[place] = now
-    return [(text, tuple(changed.get(number, own))) for number, (text, own) in enumerate(words)]
+            numeral = _is_numeral(before, after, beyond) or (ends_word and before not in _DETERMINERS)
+            said[place] = _one(before, after, tone, numeral=numeral)
+    return tuple(said)
+
+
+def _before(words: Sequence[Draft], number: int) -> Said:
+    before = words[number - 1] if number else None
+    return (before.text, before.readings) if before and before.lang == "zh" and before.break_ < _PHRASE else _NOTHING
+
+
+def _after(words: Sequence[Draft], number: int) -> Said:
+    after = words[number + 1] if words[number].break_ < _PHRASE else None
+    return (after.text, after.readings) if after and after.lang == "zh" else _NOTHING
+
+
+def _chars(text: str, readings: tuple[str, ...]) -> Sequence[str]:
+    """The character of each reading."""
+    return text if len(text) == len(readings) else [text[at : at + 1] for at in syllable_starts(text, readings)]
 
 
 @lru_cache(maxsize=1 << 10)

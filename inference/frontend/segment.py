@@ -34,16 +34,16 @@ _MANY: Final = 16
 """Marks in a row of which each is heard; of more, one of each kind."""
 
 
-class Run(NamedTuple):
+@dataclass(slots=True)
+class Run:
     """Characters of one script, and the pause mark that follows them (`""` for none)."""
 
     text: str
     lang: Language
-    pause: str
+    pause: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Passage:
+class Passage(NamedTuple):
     """A sentence as text and as runs; it has at least one run. `unspoken` are the characters in it that say nothing."""
 
     text: str
@@ -57,14 +57,15 @@ def passages(text: str) -> Iterator[Passage]:
     runs: list[Run] = []
     unspoken: list[str] = []
     for match in _TOKEN.finditer(text):
-        hanzi, latin, marks = match.groups()
-        if hanzi:
-            runs.append(Run(hanzi, "zh", ""))
-        elif latin:
-            runs.append(Run(latin, "en", ""))
+        kind = match.lastindex
+        if kind == 1:
+            runs.append(Run(match[1], "zh"))
+        elif kind == 2:
+            runs.append(Run(match[2], "en"))
         elif match.end() <= remark:
-            _hear(marks.translate(_IN_REMARK), runs, unspoken)
+            _hear(match[3].translate(_IN_REMARK), runs, unspoken)
         else:
+            marks = match[3]
             at, last = match.span()
             for maybe in _MAYBE_END.finditer(text, max(at, remark), last):
                 end = _END.match(text, maybe.start()) if maybe.start() >= at else None
@@ -99,7 +100,7 @@ def _hear(marks: str, runs: list[Run], unspoken: list[str]) -> None:
             if not mark.isspace() and mark not in _QUOTES:
                 unspoken.append(mark)
         elif kind and runs and _outranks(mark, runs[-1].pause):
-            runs[-1] = runs[-1]._replace(pause=mark)
+            runs[-1].pause = mark
 
 
 def _outranks(mark: str, before: str) -> bool:
@@ -113,5 +114,5 @@ def _outranks(mark: str, before: str) -> bool:
 
 def _passage(text: str, runs: list[Run], unspoken: list[str]) -> Passage:
     if runs and runs[-1].pause in _BRACKETS:  # a bracket closes no sentence
-        runs[-1] = runs[-1]._replace(pause="")
+        runs[-1].pause = ""
     return Passage(text.strip(), tuple(runs), tuple(unspoken))

@@ -14,9 +14,19 @@ UNITS: Final = {
     "t": ("吨", ""), "lb": ("磅", "pound"), "lbs": ("磅", "pound"), "oz": ("盎司", "ounce"),
     "L": ("升", "liter"), "l": ("升", "liter"), "dL": ("分升", "deciliter"), "ml": ("毫升", "milliliter"),
     "mL": ("毫升", "milliliter"), "μL": ("微升", "microliter"),
-    "tbsp": ("", "tablespoon"), "tsp": ("", "teaspoon"),
+    "tbsp": ("", "tablespoon"), "tsp": ("", "teaspoon"), "Tbsp": ("", "tablespoon"),
+    "gal": ("加仑", "gallon"), "gals": ("加仑", "gallon"),
+    "qt": ("", "quart"), "qts": ("", "quart"), "ac": ("", "acre"), "pk": ("", "pack"),
+    "pt": ("", "pint"), "fl oz": ("", "fluid ounce"), "pcs": ("", "piece"), "pkg": ("", "package"),
+    "pkgs": ("", "package"), "ct": ("", "count"), "doz": ("", "dozen"), "hp": ("马力", "horsepower"),
+    "mpg": ("", "mile per gallon"), "sqft": ("平方英尺", "square foot"), "sq mi": ("平方英里", "square mile"),
+    "yds": ("码", "yard"), "pts": ("", "point"), "reps": ("", "rep"), "GiB": ("", "gibibyte"), "MiB": ("", "mebibyte"),
+    "KiB": ("", "kibibyte"), "kB": ("", "kilobyte"), "Gb": ("", "gigabit"), "Mb": ("", "megabit"),
+    "Tbps": ("太比特每秒", "terabit per second"), "MP": ("", "megapixel"),
     "h": ("小时", "hour"), "hr": ("小时", "hour"), "hrs": ("小时", "hour"), "min": ("分钟", "minute"),
-    "mins": ("分钟", "minute"), "s": ("秒", "second"), "sec": ("秒", "second"), "ms": ("毫秒", "millisecond"),
+    "mins": ("分钟", "minute"), "s": ("秒", "second"), "sec": ("秒", "second"), "secs": ("秒", "second"),
+    "yr": ("", "year"), "yrs": ("", "year"), "mo": ("", "month"), "mos": ("", "month"), "wk": ("", "week"),
+    "wks": ("", "week"), "ms": ("毫秒", "millisecond"),
     "μs": ("微秒", "microsecond"), "ns": ("纳秒", "nanosecond"),
     "Hz": ("赫兹", "hertz"), "kHz": ("千赫", "kilohertz"), "MHz": ("兆赫", "megahertz"), "GHz": ("吉赫", "gigahertz"),
     "W": ("瓦", "watt"), "kW": ("千瓦", "kilowatt"), "MW": ("兆瓦", "megawatt"), "GW": ("吉瓦", "gigawatt"),
@@ -47,7 +57,7 @@ _POWERED: Final = "km dm cm mm μm nm ft mi yd m s".split()
 _PLURALS: Final = {
     "foot": "feet", "square foot": "square feet", "hertz": "hertz", "kilohertz": "kilohertz", "megahertz": "megahertz",
     "gigahertz": "gigahertz", "terahertz": "terahertz", "lux": "lux", "degree Celsius": "degrees Celsius",
-    "degree Fahrenheit": "degrees Fahrenheit",
+    "degree Fahrenheit": "degrees Fahrenheit", "horsepower": "horsepower", "count": "count", "dozen": "dozen",
 }  # fmt: skip
 
 

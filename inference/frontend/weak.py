@@ -62,7 +62,7 @@ def weaken(words: list[Word]) -> None:
 def _form(word: Word, before: Word | None, after: Word | None) -> tuple[str, ...] | None:
     """The weak form between its neighbours in the breath, or None if the word stays as it is."""
     text = word.text.lower()
-    if _CONTRACTION.fullmatch(text) and after:
+    if after and "'" in text and _CONTRACTION.fullmatch(text):
         return tuple(phone.replace("1", "0") for phone in word.readings)
     if text not in _WEAK or _stays_strong(word, before, after):
         return None

@@ -51,7 +51,7 @@ def house() -> Lexicon:
     ("text", "expected"),
     [
         ("重庆", "zhong4 qing4"),
-        ("MySQL重庆SQL", "M AY1 S K Y UW1 EH1 L zhong4 qing4 S IY1 K W AH0 L"),
+        ("MySQL重庆SQL", "M AY1 EH1 S K Y UW1 EH1 L zhong4 qing4 S IY1 K W AH0 L"),
         ("去重庆市", "qu4 zhong4 qing4 shi4"),
         ("学SQL", "xue2 S IY1 K W AH0 L"),
         ("Nguyen", "W IH1 N"),
