@@ -21,8 +21,11 @@ STRETCH_GROWTH: Final = 3
 """Each stretch is so many times the one before: decoded some hundred times faster than it is heard, the next one is
 there long before it is needed, and few stretches cost little context.
 """
+LONGEST_STRETCH_S: Final = 10.0
+"""Of any line, made in some 30 ms: the worker looks at its ring between two steps, and who waits for a beginning waits
+no longer than that."""
 SHORT_PHONES: Final = 14
-"""What is called short: up to some 1.8 s. Four lines of 0.4 s in one run take 0.75 of the time that they take one by one,
+"""What is called short: up to some 1.8 s. Four lines of 0.4 s in one run take 0.75 of the time they take one by one,
 four of 1.3 s 0.87; of 3.4 s, as long, of 4.9 s a third more (`bench batch`, int8, a Zen 4 core)."""
 TOGETHER: Final = 4  # eight gain no more
 SPREAD: Final = 1.35
@@ -150,7 +153,8 @@ class ParallelEngine:
         hop, skip = self._voice.pack.hop_samples, spoken.task.skip_samples
         if spoken.prosody is None:
             (spoken.prosody,) = self._voice.plan([spoken.task.utterance])
-            spoken.stretch_frames = round(FIRST_STRETCH_S * self.sample_rate_hz / hop)
+            first_s = FIRST_STRETCH_S if spoken.task.urgent else LONGEST_STRETCH_S
+            spoken.stretch_frames = round(first_s * self.sample_rate_hz / hop)
         end = spoken.prosody.frame_count
         # What is known already is stepped over stretch by stretch: cut elsewhere, samples may round another way.
         while (last := self._stretch_end(spoken)) * hop <= skip and last < end:
@@ -160,15 +164,13 @@ class ParallelEngine:
         self._advance(spoken, last)
         return audio[max(0, skip - first * hop) :], last == end
 
-    @staticmethod
-    def _stretch_end(spoken: _Spoken) -> int:
-        """The whole line, unless its beginning is urgent; a rest not much longer than the stretch goes with it."""
+    def _stretch_end(self, spoken: _Spoken) -> int:
+        """Where the next stretch ends; a rest that is not much longer goes with it."""
         assert spoken.prosody is not None, "a line is planned first: this is a bug"  # noqa: S101
-        end = spoken.prosody.frame_count
-        whole = not spoken.task.urgent or end - spoken.done_frames < 2 * spoken.stretch_frames
-        return end if whole else spoken.done_frames + spoken.stretch_frames
+        rest = spoken.prosody.frame_count - spoken.done_frames
+        return spoken.done_frames + (rest if rest < 2 * spoken.stretch_frames else spoken.stretch_frames)
 
-    @staticmethod
-    def _advance(spoken: _Spoken, last: int) -> None:
+    def _advance(self, spoken: _Spoken, last: int) -> None:
+        longest = round(LONGEST_STRETCH_S * self.sample_rate_hz / self._voice.pack.hop_samples)
         spoken.done_frames = last
-        spoken.stretch_frames *= STRETCH_GROWTH
+        spoken.stretch_frames = min(spoken.stretch_frames * STRETCH_GROWTH, longest)

@@ -10,7 +10,6 @@ import gc
 import os
 import signal
 import time
-from collections import deque
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
@@ -51,6 +50,9 @@ if TYPE_CHECKING:
 
 WARM_UP: Final = "你好。Hello, it is 8:30. 行长说，一共三点五元。"
 """Spoken before anybody is served: all parts of the front end, both languages, a short line and a longer one."""
+
+_READ_AT_ONCE: Final = 64
+"""Characters, before the engine has its turn: a quarter of a millisecond; as many short texts as it speaks at once."""
 
 
 class _HostGoneError(Exception):
@@ -93,7 +95,7 @@ class Worker:
     def __init__(self, engine: Engine, channel: Channel) -> None:
         self._engine = engine
         self._channel = channel
-        self._unread: deque[Job] = deque()
+        self._unread: list[Job] = []
         self._stopping = False
 
     def warm_up(self) -> None:
@@ -120,8 +122,7 @@ class Worker:
         self._send(Ready(engine.capacity, engine.sample_rate_hz, engine.repeatable))
         while True:
             self._receive()
-            if self._unread:
-                self._read(self._unread.popleft())
+            self._read_some()
             if engine.has_work:
                 self._step()
             elif not self._unread:
@@ -131,19 +132,30 @@ class Worker:
                 self._wait(None)
 
     def _receive(self) -> None:
+        """Take all that has come: what is left behind nobody would ring for again."""
         self._channel.board[BEAT] += 1
-        records = self._channel.receive()
-        for record in records:
-            self._take(decode(record))
-        if records:
+        while records := self._channel.receive():
+            for record in records:
+                self._take(decode(record))
             self._channel.release(len(records))
+
+    def _read_some(self) -> None:
+        """Hand jobs on to the engine, which can speak short lines together: all that are read already, and of texts a
+        few short ones or one long one, those first whose beginning is waited for.
+        """
+        left = _READ_AT_ONCE
+        for job in sorted(self._unread, key=lambda job: (not job.phones, not job.urgent)):
+            if left > 0 or job.phones:
+                left -= len(job.text)
+                self._unread.remove(job)
+                self._read(job)
 
     def _take(self, message: object) -> None:
         match message:
             case Job():
                 self._unread.append(message)
             case Cancel(job_id):
-                self._unread = deque(job for job in self._unread if job.id != job_id)
+                self._unread = [job for job in self._unread if job.id != job_id]
                 self._engine.cancel(job_id)
             case Stop():
                 self._stopping = True

@@ -46,11 +46,16 @@ class Channel:
     @classmethod
     def create(cls, *, to_guest_bytes: int, to_host_bytes: int) -> tuple[Channel, Address]:
         """The host's side, and what to hand to the guest. SegmentError if there is not so much shared memory."""
-        segment = Segment.create(memory_bytes(to_guest_bytes, to_host_bytes))
+        ours, theirs = Doorbell.pair()
+        try:
+            segment = Segment.create(memory_bytes(to_guest_bytes, to_host_bytes))
+        except BaseException:
+            ours.close()
+            theirs.close()
+            raise
         to_guest, to_host = _rings(segment, to_guest_bytes)
         create(to_guest, to_guest_bytes)
         create(to_host, to_host_bytes)
-        ours, theirs = Doorbell.pair()
         return cls(segment, to_guest, to_host, ours), Address(segment.name, to_guest_bytes, theirs)
 
     @classmethod
@@ -81,7 +86,10 @@ class Channel:
 
     def receive(self, limit: int = 64) -> list[memoryview]:
         """The next records, at most `limit`; views of the ring until they are released."""
-        return self._consumer.poll(limit)
+        records = self._consumer.poll(limit)
+        if not records and self._consumer.release(0):  # parts of a long one were taken, and left room for the next
+            self.bell.ring()
+        return records
 
     def release(self, count: int) -> None:
         """Give back the oldest `count` records, and tell the other side if it may be waiting for room."""

@@ -10,6 +10,7 @@ import errno
 import fcntl
 import os
 import secrets
+from contextlib import suppress
 from multiprocessing.shared_memory import SharedMemory
 from pathlib import Path
 from typing import Final
@@ -34,7 +35,15 @@ class Segment:
         """New zeroed memory with all its pages reserved: a page missing later would be a SIGBUS in mid-sentence."""
         while True:
             memory = SharedMemory(f"{PREFIX}{secrets.token_hex(6)}", create=True, size=size_bytes)
-            lock = os.open(_FOLDER / memory.name, os.O_RDWR)
+            try:
+                lock = os.open(_FOLDER / memory.name, os.O_RDWR)
+            except FileNotFoundError:  # a sweep has taken it already
+                memory.close()
+                continue
+            except OSError:
+                memory.close()
+                memory.unlink()
+                raise
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 os.posix_fallocate(lock, 0, size_bytes)
@@ -78,7 +87,8 @@ class Segment:
         """Let go of it; its creator also removes it."""
         self._memory.close()
         if self._lock is not None:
-            self._memory.unlink()
+            with suppress(FileNotFoundError):  # somebody has removed it by its name
+                self._memory.unlink()
             os.close(self._lock)
             self._lock = None
 

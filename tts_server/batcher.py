@@ -84,11 +84,11 @@ class Batcher(Generic[T]):
         if not self._arrivals:
             return False
         limits = self._limits
-        oldest = next(iter(self._arrivals.values()))
+        closes_at_s = self.closes_at_s()
         return (
             len(self._arrivals) >= limits.jobs
             or self._audio_s >= limits.audio_s
-            or now_s - oldest.arrived_s >= limits.wait_s
+            or (closes_at_s is not None and now_s >= closes_at_s)  # the same sum as whoever set a timer for it
         )
 
     def closes_at_s(self) -> float | None:
@@ -111,6 +111,14 @@ class Batcher(Generic[T]):
                 batch.append(waiting.job)
             heapq.heappop(self._heap)
         return batch
+
+    def clear(self) -> list[T]:
+        """Everything that waits, in no order; nothing does afterwards."""
+        jobs = [waiting.job for waiting in self._arrivals.values()]
+        self._heap.clear()
+        self._arrivals.clear()
+        self._audio_s = 0.0
+        return jobs
 
     def _leave(self, waiting: _Waiting[T]) -> None:
         del self._arrivals[id(waiting.job)]

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import enum
+import math
+import time
 from collections import OrderedDict, deque
 from collections.abc import Coroutine, Iterator
 from contextlib import suppress
@@ -20,7 +22,6 @@ import psutil
 from inference import protocol, run_worker
 from inference.protocol import BEAT, Cancel, Chunk, Code, Failure, Ready, Script, Stop, WorkerSpec
 from shm.channel import Channel, memory_bytes
-from shm.segment import SegmentError
 from tts_server.batcher import Batcher, Limits
 from tts_server.errors import EngineFailed, InvalidRequest, TTSError
 from tts_server.job import Job, JobState
@@ -41,15 +42,17 @@ shared memory hold a dozen workers."""
 
 DEATHS: Final = 3
 """Workers that may die of one job, before it is taken for poisonous. Once and twice may be chance."""
-REMEMBERED_POISON: Final = 1024
+REMEMBERED_TEXTS: Final = 1024
 POISON_S: Final = 600.0
-"""How long a poisonous text is refused at the door: its caller will try again, and each try costs three workers."""
+"""How long deaths are held against a text: its caller will try again, and each try costs workers."""
 
 FIRST_DELAY_S, LONGEST_DELAY_S = 0.1, 10.0
-"""Before a dead worker is replaced: at once at first, then twice as long each time, so that one which cannot live does
-not burn the machine by trying."""
-STEADY_S: Final = 30.0
-"""A worker that has lived so long had a good start: the next delay is the first again."""
+"""Before a dead worker is replaced: at once if it has ever been ready; else twice as long each time, so that one which
+cannot start does not burn the machine by trying."""
+BAD_STARTS: Final = 2
+"""Of workers that load shared weights; after so many in a row they are no longer shared."""
+REMEMBERED_CANCELS: Final = 64
+"""Of each worker: it may still be busy with a job that nobody wants any more, and die of it."""
 
 GOODBYE_S: Final = 1.0
 """For a worker to finish its step and go; then it is killed."""
@@ -79,9 +82,12 @@ class _Worker:
     number: int
     channel: Channel
     process: SpawnProcess
+    pid: int
     started_s: float
     state: WorkerState = WorkerState.STARTING
     held: dict[int, Job] = field(default_factory=dict)
+    cancelled: OrderedDict[int, int] = field(default_factory=OrderedDict)
+    """The last jobs that were cancelled here, and what they said."""
     alone: bool = False
     """Whether it speaks a job that others died of: no other shares that risk."""
     ready: Ready | None = None
@@ -109,15 +115,15 @@ class Pool:
         self._limits = Limits(settings.max_batch_size, settings.max_batch_audio_s, settings.max_batch_wait_ms / 1000)
         self._batcher: Batcher[Job] = Batcher(self._limits)
         self._suspects: deque[Job] = deque()
-        self._poison: OrderedDict[int, float] = OrderedDict()
+        self._deaths: OrderedDict[int, tuple[int, float]] = OrderedDict()  # of which content, how many, until when
         self._workers: dict[int, _Worker] = {}
         self._delays_s = [FIRST_DELAY_S] * len(cores)
         self._tasks: set[asyncio.Task[None]] = set()
         self._timer: asyncio.TimerHandle | None = None
         self._changed = asyncio.Event()
         self._cost = 0.01  # seconds of a worker for a second of audio; measured as it goes
-        self._last_words = ""
-        self._stopping = False
+        self._bad_starts = 0
+        self._ready_s = -math.inf  # when somebody was last seen ready
 
     # --- life -------------------------------------------------------------------------------------------------------
 
@@ -144,34 +150,45 @@ class Pool:
 
     async def stop(self) -> None:
         """End every worker. Jobs that are still here fail."""
-        self._stopping = True
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         if self._timer:
             self._timer.cancel()
         workers = list(self._workers.values())
+        jobs = [job for worker in workers for job in worker.held.values()]
+        jobs += [*self._suspects, *self._batcher.clear()]
+        self._suspects.clear()
         for worker in workers:
+            worker.held.clear()
             self._dismiss(worker)  # its end of the bell falls silent, and it goes by itself
-        for worker in workers:
-            await asyncio.to_thread(worker.process.join, GOODBYE_S)
-            await self._bury(worker.process)
-        while rest := [*self._suspects, *self._batcher.take(room=len(self._batcher))]:
-            self._suspects.clear()
-            for job in rest:
-                if job.live:
-                    self._fail(job, EngineFailed("the server has stopped"))
+        for job in jobs:
+            if job.live:
+                self._fail(job, EngineFailed("the server has stopped"))
+        await asyncio.to_thread(_join, [worker.process for worker in workers], GOODBYE_S)
+        await asyncio.gather(*(self._bury(worker.process) for worker in workers))
 
     @property
     def ready(self) -> bool:
         """Whether somebody can speak."""
         return any(worker.state is WorkerState.READY for worker in self._workers.values())
 
+    @property
+    def size(self) -> int:
+        """Workers there are when all is well."""
+        return len(self._cores)
+
+    def ready_within(self, seconds: float) -> bool:
+        """Whether somebody can speak, or could so lately that a successor is likely to be up soon."""
+        now_s = self._loop.time()
+        if self.ready:
+            self._ready_s = now_s
+        return now_s - self._ready_s <= seconds
+
     def pids(self) -> Iterator[tuple[int, int]]:
         """Number and process of each worker that is up."""
-        for worker in self._workers.values():
-            if worker.process.pid is not None:
-                yield worker.number, worker.process.pid
+        for worker in list(self._workers.values()):  # metrics ask from another thread
+            yield worker.number, worker.pid
 
     def stats(self) -> Iterator[WorkerStat]:
         """For the metrics."""
@@ -192,7 +209,8 @@ class Pool:
 
     def submit(self, job: Job) -> None:
         """Queue a job. TTSError if workers have died of the same text lately."""
-        self._refuse_poison(job)
+        if self._deaths_of(job) >= DEATHS:
+            raise _poisonous()
         self._queue(job)
         self._dispatch()
 
@@ -202,17 +220,21 @@ class Pool:
             return
         if job.state is JobState.QUEUED:
             if not self._batcher.remove(job):
-                self._suspects.remove(job)
+                with suppress(ValueError):  # being failed this very moment
+                    self._suspects.remove(job)
         else:
             worker = next((worker for worker in self._workers.values() if job.id in worker.held), None)
             if worker:  # else it has just died, and the job would be failed next
                 self._forget(worker, job)
+                worker.cancelled[job.id] = job.content
+                if len(worker.cancelled) > REMEMBERED_CANCELS:
+                    worker.cancelled.popitem(last=False)
                 worker.channel.send(protocol.encode(Cancel(job.id)))
         job.move(JobState.CANCELLED)
         self._dispatch()
 
     def _queue(self, job: Job) -> None:
-        if job.deaths:
+        if self._deaths_of(job):
             self._suspects.append(job)
         else:
             self._batcher.add(job, due_s=job.due_s, priority=job.priority, audio_s=job.audio_s, now_s=self._loop.time())
@@ -225,20 +247,35 @@ class Pool:
         ]
         idle = [worker for worker in workers if not worker.held]
         while idle and self._suspects:
+            job = self._suspects.popleft()
+            if self._deaths_of(job) >= DEATHS:  # others died of the same in the meantime
+                self._fail(job, _poisonous())
+                continue
             worker = idle.pop()
             worker.alone = True
-            self._send(worker, [self._suspects.popleft()])
+            self._send(worker, [job])
         while idle and self._batcher:
             shares = len(idle)
             worker = idle.pop()
-            self._send(worker, self._batcher.take(shares=shares, room=self._room(worker)))
+            self._send(worker, self._take(worker, shares))
         now_s = self._loop.time()
         for worker in sorted(workers, key=lambda worker: worker.held_audio_s):
-            # One batch ahead of the one it speaks, so that it need not wait for this loop in between.
-            if self._batcher.closed(now_s) and worker.held_audio_s < self._limits.audio_s and self._room(worker):
-                self._send(worker, self._batcher.take(room=self._room(worker)))
+            # One batch ahead of the one it speaks, so that it need not wait for this loop in between; but while a
+            # suspect waits for a worker without work, there must come to be one.
+            ahead = worker.held and not self._suspects and worker.held_audio_s < self._limits.audio_s
+            if ahead and self._batcher.closed(now_s) and self._room(worker):
+                self._send(worker, self._take(worker))
         self._metrics.queue_depth(self.engine, self.depth)
         self._wake_at(self._batcher.closes_at_s() if any(self._room(worker) for worker in workers) else None)
+
+    def _take(self, worker: _Worker, shares: int = 1) -> list[Job]:
+        """The next batch, without what has come under suspicion since it was queued: that is tried alone."""
+        batch = self._batcher.take(shares=shares, room=self._room(worker))
+        suspects = [job for job in batch if self._deaths_of(job)]
+        if suspects:
+            self._suspects.extend(suspects)
+            self._loop.call_soon(self._dispatch)
+        return [job for job in batch if job not in suspects]
 
     def _room(self, worker: _Worker) -> int:
         assert worker.ready is not None, "only a ready worker is sent jobs: this is a bug"  # noqa: S101
@@ -260,7 +297,8 @@ class Pool:
                 job.phones,
             )
             worker.channel.send(protocol.encode(order))
-        self._metrics.batch_sent(self.engine, len(batch))
+        if batch:
+            self._metrics.batch_sent(self.engine, len(batch))
 
     def _wake_at(self, when_s: float | None) -> None:
         if self._timer:
@@ -277,36 +315,42 @@ class Pool:
         if alive:
             worker.channel.flush()
         more = self._collect(worker)
-        if not alive:
-            while more:
-                more = self._collect(worker)
-            self._lost(worker, "recycled" if worker.state is WorkerState.DRAINING else "died")
-            return
-        if more:
-            self._loop.call_soon(self._heard_again, worker)
-        self._dispatch()
+        if more is None:
+            self._lost(worker, "broken")
+        elif alive:
+            if more:
+                self._loop.call_soon(self._heard_again, worker)
+            self._dispatch()
+        else:
+            self._lost(worker, "died", collect=True)
 
     def _heard_again(self, worker: _Worker) -> None:
         if self._workers.get(worker.number) is worker:
             self._heard(worker)
 
-    def _collect(self, worker: _Worker) -> bool:
-        """Take the worker's records; whether there may be more."""
-        records = worker.channel.receive(_COLLECT)
-        for record in records:
-            message = protocol.decode(record)
-            match message:
-                case Chunk():
-                    self._audio(worker, message)
-                case Script():
-                    self._script(worker, message)
-                case Failure():
-                    self._failure(worker, message)
-                case Ready():
-                    self._is_ready(worker, message)
-        if records:
-            worker.channel.release(len(records))
+    def _collect(self, worker: _Worker) -> bool | None:
+        """Take the worker's records; whether there may be more, or None if what is there makes no sense."""
+        try:
+            records = worker.channel.receive(_COLLECT)
+            for record in records:
+                self._receive(worker, protocol.decode(record))
+            if records:
+                worker.channel.release(len(records))
+        except Exception as error:  # its memory was damaged, or we have a bug: others must not suffer
+            log.error("a worker's record makes no sense", engine=self.engine, worker=worker.number, exc_info=error)  # noqa: TRY400
+            return None
         return len(records) == _COLLECT
+
+    def _receive(self, worker: _Worker, message: object) -> None:
+        match message:
+            case Chunk():
+                self._audio(worker, message)
+            case Script():
+                self._script(worker, message)
+            case Failure():
+                self._failure(worker, message)
+            case Ready():
+                self._is_ready(worker, message)
 
     def _audio(self, worker: _Worker, chunk: Chunk) -> None:
         job = worker.held.get(chunk.job_id)
@@ -317,9 +361,11 @@ class Pool:
         if chunk.last:
             self._forget(worker, job)
             job.move(JobState.DONE)
+            self._deaths.pop(job.content, None)  # it was not this
         audio_s = len(pcm) / self.sample_rate_hz
         if audio_s > 0.2:  # shorter ones say more about overhead
-            self._cost += 0.05 * (chunk.infer_s / audio_s - self._cost)
+            # one that was interrupted by the rest of the machine says little about the next
+            self._cost += 0.05 * (min(chunk.infer_s / audio_s, 4 * self._cost) - self._cost)
         self._metrics.chunk(self.engine, chunk.infer_s, audio_s)
         job.listener.audio(job, pcm, infer_s=chunk.infer_s)
 
@@ -352,92 +398,121 @@ class Pool:
     async def _spawn(self, number: int, delay_s: float) -> None:
         await asyncio.sleep(delay_s)
         try:
-            channel, address = Channel.create(to_guest_bytes=JOBS_BYTES, to_host_bytes=RESULTS_BYTES)
-        except SegmentError as error:  # somebody else fills the shared memory; it may be given back
-            log.warning("no memory for a worker", engine=self.engine, worker=number, error=str(error))
+            worker = await self._start_worker(number)
+        except Exception as error:  # no memory, no processes, no files: they may be given back
+            log.error("a worker cannot be started", engine=self.engine, worker=number, exc_info=error)  # noqa: TRY400
             self._spawn_soon(number, LONGEST_DELAY_S)
             return
-        spec = replace(self._spec, cores=self._cores[number])
+        self._workers[number] = worker
+        self._loop.add_reader(worker.channel.bell.fileno(), self._heard, worker)
+
+    async def _start_worker(self, number: int) -> _Worker:
+        channel, address = Channel.create(to_guest_bytes=JOBS_BYTES, to_host_bytes=RESULTS_BYTES)
         process = _SPAWN.Process(
-            target=run_worker, args=(spec, address), name=f"tts-{self.engine}-{number}", daemon=True
+            target=run_worker,
+            args=(replace(self._spec, cores=self._cores[number]), address),
+            name=f"tts-{self.engine}-{number}",
+            daemon=True,
         )
+        starting = asyncio.ensure_future(asyncio.to_thread(process.start))
         try:
-            await asyncio.to_thread(process.start)
-        except BaseException:
+            await asyncio.shield(starting)
+        except BaseException as error:
             channel.close()
+            if isinstance(error, asyncio.CancelledError):  # in the middle of it: what is begun must be ended
+                await asyncio.wait({starting})
+                if process.pid is not None:
+                    await self._bury(process)
             raise
         finally:
             address.bell.close()  # or the worker's end would not be heard
-        worker = _Worker(number, channel, process, self._loop.time())
-        self._workers[number] = worker
-        self._loop.add_reader(channel.bell.fileno(), self._heard, worker)
+        assert process.pid is not None, "a started process has a number: this is a bug"  # noqa: S101
+        return _Worker(number, channel, process, process.pid, self._loop.time())
 
     def _is_ready(self, worker: _Worker, ready: Ready) -> None:
         worker.ready = ready
         worker.state = WorkerState.READY
-        worker.beat_s = self._loop.time()
+        worker.beat_s = self._ready_s = self._loop.time()
+        self._delays_s[worker.number] = FIRST_DELAY_S
+        self._bad_starts = 0
         self.sample_rate_hz = ready.sample_rate_hz
         log.info(
             "worker ready",
             engine=self.engine,
             worker=worker.number,
-            pid=worker.process.pid,
+            pid=worker.pid,
             seconds=round(self._loop.time() - worker.started_s, 2),
         )
         self._changed.set()
 
-    def _lost(self, worker: _Worker, reason: str) -> None:
+    def _lost(self, worker: _Worker, reason: str, *, collect: bool = False) -> None:
         """The worker is dead, or as good as dead. Its jobs go on elsewhere, and another takes its place."""
-        suspects = protocol.running_jobs(worker.channel.board)
+        worker.process.kill()
+        while collect and self._collect(worker):  # what it has said is said
+            pass
+        running = protocol.running_jobs(worker.channel.board)
         held = list(worker.held.values())
-        lived_s = self._loop.time() - worker.started_s
-        self._dismiss(worker)
-        self._run(self._bury(worker.process))
-        log.warning("worker lost", engine=self.engine, worker=worker.number, reason=reason, jobs=len(held))
-        self._metrics.worker_restarted(self.engine, reason)
-        if worker.state is WorkerState.STARTING and self._spec.cache_dir:
-            log.warning("weights are not shared any more, should they be what it died of", engine=self.engine)
-            self._spec = replace(self._spec, cache_dir=None)
-        for job in held:
-            job.deaths += reason != "recycled" and (suspects is None or job.id in suspects)
+        worker.held.clear()
+        del self._workers[worker.number]
+        if worker.state is WorkerState.DRAINING and not held and not running:
+            reason = "recycled"
+        self._blame(worker, held, running)
         repeatable = worker.ready is not None and worker.ready.repeatable
-        doomed = [job for job in held if job.deaths >= DEATHS or (job.samples and not repeatable)]
+        doomed = [job for job in held if self._deaths_of(job) >= DEATHS or (job.samples and not repeatable)]
         for job in held:
             if job not in doomed:
                 job.move(JobState.QUEUED)
                 self._queue(job)
         for job in doomed:
             if job.live:  # the failure of one may cancel its fellows
-                self._give_up(job)
-        delay_s = FIRST_DELAY_S if lived_s > STEADY_S else self._delays_s[worker.number]
-        self._delays_s[worker.number] = min(delay_s * 2, LONGEST_DELAY_S)
+                poisonous = self._deaths_of(job) >= DEATHS
+                self._fail(job, _poisonous() if poisonous else EngineFailed("the engine crashed in mid-speech"))
+        delay_s = self._delays_s[worker.number]
+        if worker.state is WorkerState.STARTING:
+            self._delays_s[worker.number] = min(delay_s * 2, LONGEST_DELAY_S)
+            self._bad_start()
         self._spawn_soon(worker.number, 0.0 if reason == "recycled" else delay_s)
+        log.warning("worker lost", engine=self.engine, worker=worker.number, reason=reason, jobs=len(held))
+        self._metrics.worker_restarted(self.engine, reason)
+        self._hang_up(worker)
+        self._run(self._bury(worker.process))
         self._changed.set()
         self._dispatch()
 
-    def _give_up(self, job: Job) -> None:
-        if job.deaths < DEATHS:
-            self._fail(job, EngineFailed("the engine crashed in the middle of this text"))
-            return
-        self._poison[_content(job)] = self._loop.time() + POISON_S
-        while len(self._poison) > REMEMBERED_POISON:
-            self._poison.popitem(last=False)
-        log.error("poisonous text", engine=self.engine, job=job.id, deaths=job.deaths)
-        self._fail(job, EngineFailed(f"the engine crashed {DEATHS} times on this text and will not try it again"))
+    def _bad_start(self) -> None:
+        self._bad_starts += 1
+        if self._bad_starts >= BAD_STARTS and self._spec.cache_dir:
+            log.warning("weights are not shared any more, should they be what workers die of", engine=self.engine)
+            self._spec = replace(self._spec, cache_dir=None)
 
-    def _refuse_poison(self, job: Job) -> None:
-        until_s = self._poison.get(_content(job)) if self._poison else None
-        if until_s is None:
-            return
-        if self._loop.time() < until_s:
-            raise EngineFailed(f"the engine crashed {DEATHS} times on this text lately and will not try it again")
-        del self._poison[_content(job)]
+    def _blame(self, worker: _Worker, held: list[Job], running: tuple[int, ...] | None) -> None:
+        """Hold the death against what the worker was busy with, wanted still or not."""
+        contents = {job.id: job.content for job in held}
+        blamed = contents if running is None else {id_: (contents | worker.cancelled).get(id_) for id_ in running}
+        for content in {content for content in blamed.values() if content is not None}:
+            count = self._deaths.pop(content, (0, 0.0))[0] + 1
+            self._deaths[content] = count, self._loop.time() + POISON_S
+            if count == DEATHS:
+                log.error("poisonous text", engine=self.engine, deaths=count)
+        while len(self._deaths) > REMEMBERED_TEXTS:
+            self._deaths.popitem(last=False)
+
+    def _deaths_of(self, job: Job) -> int:
+        """Workers that died lately of what this job says."""
+        count, until_s = self._deaths.get(job.content, (0, 0.0)) if self._deaths else (0, 0.0)
+        return count if self._loop.time() < until_s else 0
 
     def _dismiss(self, worker: _Worker) -> None:
         """Cut every tie to a worker but its process."""
         del self._workers[worker.number]
+        self._hang_up(worker)
+
+    def _hang_up(self, worker: _Worker) -> None:
         self._loop.remove_reader(worker.channel.bell.fileno())
-        worker.channel.close()
+        try:
+            worker.channel.close()
+        except Exception as error:  # memory that is still looked at is given back later
+            log.error("a worker's memory cannot be closed", worker=worker.number, exc_info=error)  # noqa: TRY400
 
     async def _bury(self, process: SpawnProcess) -> None:
         process.kill()
@@ -450,15 +525,19 @@ class Pool:
         """Look after the workers: those that hang, and those that have grown too big."""
         period_s = min(1.0, self._settings.hang_s / 4)
         while True:
+            due_s = self._loop.time() + period_s
             await asyncio.sleep(period_s)
-            for worker in list(self._workers.values()):
-                worker.channel.flush()  # see `Consumer.release`
-                if reason := self._why_hung(worker):
-                    worker.process.kill()
-                    while self._collect(worker):
-                        pass
-                    self._lost(worker, reason)
-            await self._recycle()
+            late = self._loop.time() - due_s > period_s  # all of us stood still: nobody's silence says anything
+            try:
+                for worker in list(self._workers.values()):
+                    worker.channel.flush()  # see `Consumer.release`
+                    if late:
+                        worker.beat_s = self._loop.time()
+                    if reason := self._why_hung(worker):
+                        self._lost(worker, reason, collect=True)
+                await self._recycle()
+            except Exception as error:  # whatever it is, the watch goes on
+                log.error("the watch over workers failed", engine=self.engine, exc_info=error)  # noqa: TRY400
 
     def _why_hung(self, worker: _Worker) -> str | None:
         now_s = self._loop.time()
@@ -473,11 +552,12 @@ class Pool:
 
     async def _recycle(self) -> None:
         """Let a worker finish and go, that has grown beyond its bound; one at a time."""
-        if any(worker.state is not WorkerState.READY for worker in self._workers.values()):
+        states = [worker.state for worker in self._workers.values()]
+        if states != [WorkerState.READY] * len(self._cores):
             return
         sizes = await asyncio.to_thread(_resident_bytes, [pid for _, pid in self.pids()])
         for worker in self._workers.values():
-            grown = sizes.get(worker.process.pid or 0, 0)
+            grown = sizes.get(worker.pid, 0)
             if worker.state is WorkerState.READY and grown > self._settings.worker_max_rss_mib << 20:
                 log.warning("worker too big", engine=self.engine, worker=worker.number, mib=grown >> 20)
                 worker.state = WorkerState.DRAINING
@@ -508,8 +588,14 @@ def _error(failure: Failure) -> TTSError:
             return EngineFailed("the engine failed on this text")
 
 
-def _content(job: Job) -> int:
-    return hash((job.text, job.phones))
+def _poisonous() -> EngineFailed:
+    return EngineFailed(f"the engine crashed {DEATHS} times on this text lately and will not try it again")
+
+
+def _join(processes: list[SpawnProcess], within_s: float) -> None:
+    until_s = time.monotonic() + within_s
+    for process in processes:
+        process.join(max(0.0, until_s - time.monotonic()))
 
 
 def _resident_bytes(pids: list[int]) -> dict[int, int]:
