@@ -232,8 +232,8 @@ def _stack(rows: Sequence[Floats]) -> Floats:
 
 def _limit(audio: Floats) -> Floats:
     """Bend what is louder than the knee towards the ceiling. Without memory, so that stretches equal the whole."""
-    loud = np.abs(audio) > KNEE
-    if loud.any():
+    if audio.max(initial=0) > KNEE or audio.min(initial=0) < -KNEE:  # half the time of abs, and most are quiet
+        loud = np.flatnonzero(np.abs(audio) > KNEE)
         over = (np.abs(audio[loud]) - KNEE) / (CEILING - KNEE)
         audio[loud] = np.copysign(KNEE + (CEILING - KNEE) * np.tanh(over), audio[loud])
     return audio

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 OPSET: Final = 20
-_MICROSOFT: Final = "com.microsoft"
+MICROSOFT: Final = "com.microsoft"
+"""Operators that onnxruntime has beyond the standard."""
 FLOAT: Final = TensorProto.FLOAT
 INT64: Final = TensorProto.INT64
 
@@ -80,8 +81,7 @@ class Graph:
 
     def shifted(self, x: str, frames: int) -> str:
         """(B, T, C) moved along T by one frame (+1 later, −1 earlier), zeros where nothing was."""
-        kept = self.cut(x, 1, 0, -1) if frames > 0 else self.cut(x, 1, 1, 2**31)
-        return self.op("Pad", kept, self.ints(0, int(frames > 0), 0, 0, int(frames < 0), 0))
+        return self.op("Pad", x, self.ints(0, frames, 0, 0, -frames, 0))  # what is padded less than nothing is cut off
 
     def linear(self, x: str, weight: NDArray[np.float32], bias: NDArray[np.float32] | None, name: str = "") -> str:
         """x @ weight (in, out) + bias. In int8 where the range of x is known under `name`: unsigned activations with
@@ -106,7 +106,7 @@ class Graph:
             a_zero,
             self.constant(np.zeros(len(columns), np.int8)),
             "" if bias is None else self.constant(bias),
-            domain=_MICROSOFT,
+            domain=MICROSOFT,
         )
 
     def layer_norm(self, x: str, weight: NDArray[np.float32], bias: NDArray[np.float32]) -> str:
@@ -114,15 +114,20 @@ class Graph:
         return self.op("LayerNormalization", x, self.constant(weight), self.constant(bias), axis=-1, epsilon=1e-6)
 
     def depthwise(self, x: str, weight: NDArray[np.float32], bias: NDArray[np.float32], dilation: int = 1) -> str:
-        """(B, T, C) convolved along T, channel by channel; weight (C, 1, K)."""
+        """(B, 1, T, C) convolved along T, channel by channel; weight (C, 1, K).
+
+        An image one pixel high: for images alone onnxruntime keeps channels in blocks of a vector's length, and takes
+        both transposes into that. 4 times as fast as a Conv over (B, C, T) between transposes, and the whole decoder
+        1.05 (standard) to 1.08 (light).
+        """
         channels, _, kernel = weight.shape
         reach = dilation * (kernel // 2)
-        turned = self.op("Transpose", x, perm=[0, 2, 1])
+        turned = self.op("Transpose", x, perm=[0, 3, 1, 2])
         y = self.op(
-            "Conv", turned, self.constant(weight), self.constant(bias),
-            group=channels, kernel_shape=[kernel], dilations=[dilation], pads=[reach, reach],
+            "Conv", turned, self.constant(weight[:, :, None]), self.constant(bias),
+            group=channels, kernel_shape=[1, kernel], dilations=[1, dilation], pads=[0, reach, 0, reach],
         )  # fmt: skip
-        return self.op("Transpose", y, perm=[0, 2, 1])
+        return self.op("Transpose", y, perm=[0, 2, 3, 1])
 
     def model(
         self,
@@ -137,7 +142,7 @@ class Graph:
             [helper.make_tensor_value_info(name, kind, list(shape)) for name, (kind, shape) in outputs.items()],
             self._initializers,
         )
-        opsets = [helper.make_opsetid("", OPSET), helper.make_opsetid(_MICROSOFT, 1)]
+        opsets = [helper.make_opsetid("", OPSET), helper.make_opsetid(MICROSOFT, 1)]
         model = helper.make_model(graph, opset_imports=opsets, ir_version=10, producer_name="tts-server")
         onnx.checker.check_model(model)
         return model

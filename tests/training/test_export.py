@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -11,11 +12,12 @@ import torch
 
 from inference.frontend.phones import Phone, Position, split_syllable
 from inference.utterance import Manner, Utterance
+from inference.voice import Floats, _phase
 from inference.voice import Voice as Pack
 from training import net
 from training.data import Utterance as Taught
 from training.data import utterance
-from training.export import Precision, Record, export
+from training.export import Precision, Record, SigmoidBlock, export, with_sigmoid
 from training.teacher import SPEAKERS, speak
 
 SIZE = net.Size("tiny", width=32, blocks=2, encoder_width=24, encoder_dilations=(2,), manner_dilations=(3,))
@@ -107,6 +109,27 @@ def test_pieces_are_the_whole(pack: Pack) -> None:
     edges = [0, 1, 7, prosody.frame_count // 2, prosody.frame_count]
     pieces = [pack.decode(prosody, first, last) for first, last in pairwise(edges)]
     np.testing.assert_allclose(np.concatenate(pieces), whole, atol=1e-6)
+
+
+@torch.no_grad()
+def test_a_sigmoid_does_what_gelu_did(voice: net.Voice, calibration: list[Taught]) -> None:
+    x, mask = torch.randn(1, 200, SIZE.width, generator=torch.Generator().manual_seed(3)), torch.ones(1, 200, 1)
+    for learnt, made in zip(voice.blocks, with_sigmoid(voice, calibration).blocks, strict=True):
+        assert isinstance(made, SigmoidBlock)
+        expected, change = (block(x, mask) - x for block in (learnt, made))
+        assert (change - expected).square().mean() < 1e-3 * expected.square().mean()
+
+
+def test_pulses_that_fall_on_samples_are_as_loud_as_others(pack: Pack) -> None:
+    (prosody,) = pack.plan([Utterance(SENTENCES[0], Manner("female", energy_db=-12.0))])
+
+    def power(hz: float) -> float:
+        log_f0: Floats = np.full_like(prosody.log_f0, np.log(hz))
+        phase = _phase(log_f0, net.HOP / 22_050)
+        audio = pack.decode(replace(prosody, log_f0=log_f0, phase=phase), 0, prosody.frame_count)
+        return float(np.mean(audio**2))  # NaN if any sample is
+
+    assert power(22_050 / 128) == pytest.approx(power(22_050 / 128.01), rel=0.05)
 
 
 @pytest.mark.parametrize("speed", [0.5, 0.8, 1.0, 1.3, 2.0])
