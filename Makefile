@@ -2,8 +2,9 @@
 PYTHON ?= python3.11
 BIN := .venv/bin
 STRESS_SECONDS ?= 120
+TOOLS := redis-server
 
-.PHONY: help venv run test check bench stress clean
+.PHONY: help venv run test tools check bench stress clean
 
 help:
 	@echo 'make run     serve at http://127.0.0.1:8000, with the shipped voices'
@@ -23,10 +24,18 @@ venv: .venv/ready
 run: venv
 	$(BIN)/python run.py serve
 
-test: venv
+test: venv tools
 	$(BIN)/python -m pytest -q
 
-check: venv
+# Programs that some tests start: installed where that can be done, else those tests are skipped and say so.
+tools:
+	@missing=''; for tool in $(TOOLS); do command -v $$tool > /dev/null || missing="$$missing $$tool"; done; \
+	if [ -z "$$missing" ]; then exit 0; fi; \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get > /dev/null; then \
+	    apt-get -qq update && apt-get -qq install --yes --no-install-recommends $$missing > /dev/null; \
+	else echo "not installed, so their tests are skipped:$$missing"; fi
+
+check: venv tools
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy

@@ -1,4 +1,4 @@
-"""The command line: `serve`, `config`, `say`, `voices`, `phones`, `bench`.
+"""The command line: `serve`, `config`, `keys`, `say`, `voices`, `phones`, `bench`.
 
 Exit codes: 0 done, 1 failed, 2 asked for wrongly.
 
@@ -12,21 +12,33 @@ import io
 import os
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from inference.utterance import ENERGY_RANGE, PITCH_RANGE, SPEED_RANGE, Manner
+from tts_server import keys_cli
 from tts_server.audio import FORMATS, AudioError, open_audio
+from tts_server.bench_cli import add_benches
+from tts_server.command import (
+    DONE,
+    FAILED,
+    INTERRUPTED,
+    MISUSED,
+    Failure,
+    UsageError,
+    add_pack,
+    add_voices_dir,
+    check_output,
+    checked,
+    find_pack,
+)
 from tts_server.release import version
 
 if TYPE_CHECKING:
     from inference.frontend.lexicon import Lexicon
     from tts_server.config_sources import Effective
 
-T = TypeVar("T")
-
-DONE, FAILED, MISUSED, INTERRUPTED = 0, 1, 2, 130
 
 _SERVE = """\
 Serve speech over HTTP until told to stop. It listens when every worker has
@@ -35,6 +47,7 @@ second ends it at once.
 
   tts-server serve
   tts-server serve --host 0.0.0.0 --port 80 --workers 4 --cores 0-3
+     (which wants a key first: tts-server keys add NAME)
   tts-server serve --engines light,standard --config /etc/tts-server.toml
   TTS_LOG_FORMAT=json tts-server serve
 
@@ -47,14 +60,6 @@ Every setting is a flag, a variable (--max-queue-s is TTS_MAX_QUEUE_S) and a
 key in a file (max_queue_s = 5). Flags outrank variables, and these the file;
 `tts-server config` shows what comes out, docs/configuration.md tells why the
 defaults are what they are."""
-
-
-class UsageError(Exception):
-    """The command was asked for wrongly; the message says how to ask."""
-
-
-class Failure(Exception):
-    """The command was right and still did not work; the message says why."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -118,13 +123,15 @@ def _parser(command: str) -> argparse.ArgumentParser:
     _add_settings(config, given=command == "config")
     config.set_defaults(run=_config)
 
+    keys_cli.add_parser(commands, lambda args: _settings(args).settings)
+
     say = commands.add_parser("say", help="speak a text into a file, or aloud")
     _add_text(say)
     _add_lexicon(say)
     say.add_argument("-o", "--output", type=Path, metavar="FILE", help="where to write; without it the text is played")
     say.add_argument("--format", choices=FORMATS, help="of the file; otherwise by its extension")
     say.add_argument("--voice", default="female", help="which speaker (default: %(default)s); `voices` lists them")
-    _add_pack(say)
+    add_pack(say)
     say.add_argument("--speed", type=float, default=1.0, help=_range_help("times natural speed", SPEED_RANGE))
     say.add_argument("--pitch", type=float, default=0.0, help=_range_help("semitones higher or lower", PITCH_RANGE))
     say.add_argument("--energy", type=float, default=0.0, help=_range_help("decibels louder or softer", ENERGY_RANGE))
@@ -132,7 +139,7 @@ def _parser(command: str) -> argparse.ArgumentParser:
 
     voices = commands.add_parser("voices", help="list the voices")
     voices.add_argument("--json", action="store_true", help="for programs")
-    _add_voices_dir(voices)
+    add_voices_dir(voices)
     voices.set_defaults(run=_voices)
 
     phones = commands.add_parser("phones", help="show how a text is read, and by which rules: readings, breaks, phones")
@@ -142,77 +149,8 @@ def _parser(command: str) -> argparse.ArgumentParser:
     phones.set_defaults(run=_phones)
 
     bench = commands.add_parser("bench", help="measure")
-    _add_benches(bench)
+    add_benches(bench)
     return parser
-
-
-def _add_benches(bench: argparse.ArgumentParser) -> None:
-    benches = bench.add_subparsers(metavar="WHAT", required=True)
-    engine = benches.add_parser("engine", help="how fast a voice is on this machine")
-    engine.add_argument("--seconds", type=float, default=10.0, help="how long to measure (default: %(default)g)")
-    engine.add_argument("--cores", type=int, help="how many cores, a process on each (default: all it may use)")
-    engine.add_argument("--batch", type=int, default=1, help="sentences in one run of a graph (default: %(default)s)")
-    engine.add_argument("--precision", choices=("int8", "fp32"), help="insist that the pack is of this precision")
-    engine.add_argument("--json", type=Path, metavar="FILE", help="write the result there too")
-    _add_pack(engine)
-    engine.set_defaults(run=_bench_engine)
-
-    frontend = benches.add_parser(
-        "frontend",
-        help="what reading a text costs, beside speaking it",
-        description="Measure the text front end on one core: microseconds per character for plain Chinese, Chinese "
-        "with digits, English and mixed text, and what part that is of the voice's time for the same text (goal: at "
-        "most 5 %%); milliseconds for a Chinese sentence of 30 characters (goals: 0.3, and 1 with digits); seconds for "
-        "floods of hostile text (goal: 2 per MB). Seconds are the processor's: other programs lengthen them little.",
-    )
-    frontend.add_argument("--sentences", type=int, default=400, help="of each kind of text (default: %(default)s)")
-    frontend.add_argument(
-        "--hostile-bytes", type=int, default=1_000_000, metavar="N", help="of each flood (default: %(default)s)"
-    )
-    frontend.add_argument(
-        "--json",
-        type=Path,
-        metavar="FILE",
-        help="write the result there too: kinds (us_per_character, voice_us_per_character, share, …), "
-        "plain_sentence_ms, digits_sentence_ms, hostile_seconds, cpu, versions, date",
-    )
-    _add_pack(frontend)
-    frontend.set_defaults(run=_bench_frontend)
-
-    batch = benches.add_parser(
-        "batch",
-        help="what it brings to speak several lines in one run",
-        description="Speak words, phrases and sentences one by one and two, four and eight in a run, in turn, on one "
-        "core: short lines gain by it, sentences do not. The server does what this shows.",
-    )
-    batch.add_argument("--rounds", type=int, default=15, help="medians of so many (default: %(default)s)")
-    batch.add_argument("--json", type=Path, metavar="FILE", help="write the result there too")
-    _add_pack(batch)
-    batch.set_defaults(run=_bench_batch)
-
-    ring = benches.add_parser(
-        "ring",
-        help="the shared-memory ring beside Queue, Pipe and a Unix socket",
-        description="Two pinned processes send one another messages of 64 bytes, 4 KiB and 1 MiB: messages a second "
-        "one way, and microseconds there and back (goals: 10 times Queue at 1 MiB; a median under 50 µs while both "
-        "sides are awake). It wants two cores with nothing else to do.",
-    )
-    ring.add_argument("--seconds", type=float, default=1.0, help="for each figure (default: %(default)g)")
-    ring.add_argument("--json", type=Path, metavar="FILE", help="write the result there too")
-    ring.set_defaults(run=_bench_ring)
-
-    memory = benches.add_parser(
-        "memory",
-        help="what each further worker costs in memory, and where it goes",
-        description="Start workers one after another, let each speak, and read what the system says of their memory: "
-        "RSS, PSS (pages in common are shared out) and USS (pages of its own). Then take one apart: Python, "
-        "dictionaries, onnxruntime, the voice, working buffers. A MiB is 1,048,576 bytes.",
-    )
-    memory.add_argument("--workers", type=int, default=3, help="how many (default: %(default)s)")
-    memory.add_argument("--own-weights", action="store_true", help="each worker packs its own weights, for comparison")
-    memory.add_argument("--json", type=Path, metavar="FILE", help="write the result there too")
-    _add_pack(memory)
-    memory.set_defaults(run=_bench_memory)
 
 
 def _add_settings(parser: argparse.ArgumentParser, *, given: bool) -> None:
@@ -247,15 +185,6 @@ def _add_lexicon(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _add_pack(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--pack", default="standard", help="name or folder of a voice pack (default: %(default)s)")
-    _add_voices_dir(parser)
-
-
-def _add_voices_dir(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--voices-dir", type=Path, metavar="DIR", help="where packs are (default: those shipped)")
-
-
 def _range_help(what: str, bounds: tuple[float, float]) -> str:
     return f"{what}, {bounds[0]:g} to {bounds[1]:g} (default: %(default)g)"
 
@@ -286,16 +215,16 @@ def _settings(args: argparse.Namespace) -> Effective:
     from tts_server.config_sources import load
 
     flags = {name: value for name, value in vars(args).items() if name in Settings.model_fields}
-    return _checked(lambda: load(os.environ, flags, args.config))
+    return checked(lambda: load(os.environ, flags, args.config))
 
 
 def _say(args: argparse.Namespace) -> int:
-    manner = _checked(lambda: Manner(args.voice, args.speed, args.pitch, args.energy))
+    manner = checked(lambda: Manner(args.voice, args.speed, args.pitch, args.energy))
     audio_format = _format(args.output, args.format)
-    pack_folder = _pack_folder(args)
+    pack_folder = find_pack(args)
     text, lexicon = _text(args), _lexicon(args)
     if args.output is not None:
-        _check_output(args.output)
+        check_output(args.output)
         return _speak_to_file(text, lexicon, manner, pack_folder, args.output, audio_format)
 
     from tts_server.player import PlayError, find_players, play
@@ -324,12 +253,12 @@ def _speak_to_file(
     from inference.voice import Voice
     from tts_server.narration import narrate
 
-    script = _checked(lambda: write_script(text, lambda paragraph: read(paragraph, lexicon)))
+    script = checked(lambda: write_script(text, lambda paragraph: read(paragraph, lexicon)))
     try:
         voice = Voice.load(pack_folder)
     except PackError as error:
         raise Failure(str(error)) from error
-    _checked(lambda: voice.speaker(manner.speaker))
+    checked(lambda: voice.speaker(manner.speaker))
     # Shown on a terminal only, and only where there is something to wait for.
     hide = None if len(script.lines) > 3 else True
     try:
@@ -373,85 +302,9 @@ def _phones(args: argparse.Namespace) -> int:
     from tts_server.listing import reading_json, reading_table
 
     text, lexicon = _text(args), _lexicon(args)
-    reading = _checked(lambda: read(text, lexicon))
+    reading = checked(lambda: read(text, lexicon))
     print(reading_json(reading) if args.json else reading_table(reading))
     return DONE
-
-
-def _bench_engine(args: argparse.Namespace) -> int:
-    from bench.engine import measure, report, write_json
-
-    pack = _pack_folder(args)
-    return _bench(
-        args,
-        lambda: measure(pack, seconds=args.seconds, cores=args.cores, batch=args.batch, precision=args.precision),
-        report,
-        write_json,
-    )
-
-
-def _bench_frontend(args: argparse.Namespace) -> int:
-    from bench.frontend import measure, report, write_json
-
-    pack = _pack_folder(args)
-    return _bench(
-        args,
-        lambda: measure(pack, sentences=args.sentences, hostile_bytes=args.hostile_bytes),
-        report,
-        write_json,
-    )
-
-
-def _bench_batch(args: argparse.Namespace) -> int:
-    from bench.batch import measure, report, write_json
-
-    pack = _pack_folder(args)
-    return _bench(args, lambda: measure(pack, rounds=args.rounds), report, write_json)
-
-
-def _bench_ring(args: argparse.Namespace) -> int:
-    from bench.ring import measure, report, write_json
-
-    return _bench(args, lambda: measure(seconds=args.seconds), report, write_json)
-
-
-def _bench_memory(args: argparse.Namespace) -> int:
-    from bench.memory import measure, report, write_json
-
-    pack = _pack_folder(args)
-    return _bench(
-        args, lambda: measure(pack, workers=args.workers, shared_weights=not args.own_weights), report, write_json
-    )
-
-
-def _bench(
-    args: argparse.Namespace,
-    measure: Callable[[], T],
-    report: Callable[[T], str],
-    write_json: Callable[[T, Path], None],
-) -> int:
-    from bench.engine import BenchError
-    from inference.pack import PackError
-    from shm.segment import SegmentError
-
-    if args.json is not None:
-        _check_output(args.json)
-    try:
-        result = _checked(measure)
-    except (BenchError, PackError, SegmentError) as error:
-        raise Failure(str(error)) from error
-    print(report(result))
-    if args.json is not None:
-        write_json(result, args.json)
-    return DONE
-
-
-def _checked(make: Callable[[], T]) -> T:
-    """What `make` returns; its ValueError is the user's to mend."""
-    try:
-        return make()
-    except ValueError as error:
-        raise UsageError(str(error)) from error
 
 
 def _text(args: argparse.Namespace) -> str:
@@ -470,7 +323,7 @@ def _lexicon(args: argparse.Namespace) -> Lexicon | None:
     if file is None:
         return None
     try:
-        return _checked(lambda: read_lexicon(file))
+        return checked(lambda: read_lexicon(file))
     except OSError as error:
         raise UsageError(f"{file} cannot be read: {error.strerror}") from error
 
@@ -497,24 +350,3 @@ def _format(output: Path | None, asked: str | None) -> str:
     if found not in FORMATS:
         raise UsageError(f"{output} does not say its format; end it in one of .{', .'.join(FORMATS)}, or use --format")
     return found
-
-
-def _check_output(output: Path) -> None:
-    if output.is_dir():
-        raise UsageError(f"{output} is a folder; name a file in it")
-    if not output.absolute().parent.is_dir():
-        raise UsageError(f"there is no folder {output.parent}; make it first")
-
-
-def _pack_folder(args: argparse.Namespace) -> Path:
-    from inference.pack import VOICES, find_packs
-
-    folder = args.voices_dir or VOICES
-    if os.sep in args.pack or args.pack in {".", ".."}:
-        return Path(args.pack)
-    packs = find_packs(folder)
-    for pack in packs:
-        if pack.name == args.pack:
-            return pack
-    known = ", ".join(pack.name for pack in packs) or "none"
-    raise UsageError(f"there is no voice pack {args.pack!r} in {folder}; there are: {known}")

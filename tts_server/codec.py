@@ -54,7 +54,7 @@ class StreamedWav(Samples):
     """A header that knows no size, and the samples."""
 
     def __init__(self, sample_rate_hz: int) -> None:
-        self._header = _wav_header(sample_rate_hz, None)
+        self._header = wav_header(sample_rate_hz, None)
 
     def write(self, pcm: Pcm) -> bytes:
         header, self._header = self._header, b""
@@ -76,11 +76,15 @@ class WholeWav(Samples):
         return b""
 
     def close(self) -> bytes:
-        return b"".join([_wav_header(self._sample_rate_hz, sum(map(len, self._kept))), *self._kept])
+        return b"".join([wav_header(self._sample_rate_hz, sum(map(len, self._kept))), *self._kept])
 
 
-def _wav_header(sample_rate_hz: int, size_bytes: int | None) -> bytes:
-    riff_bytes, data_bytes = (_UNKNOWN_BYTES,) * 2 if size_bytes is None else (36 + size_bytes, size_bytes)
+def wav_header(sample_rate_hz: int, size_bytes: int | None) -> bytes:
+    """What comes before so many bytes of samples; None if it is not known how many. Above 4 GiB it cannot be said."""
+    if size_bytes is None or 36 + size_bytes > _UNKNOWN_BYTES:
+        riff_bytes = data_bytes = _UNKNOWN_BYTES
+    else:
+        riff_bytes, data_bytes = 36 + size_bytes, size_bytes
     what = (16, 1, 1, sample_rate_hz, 2 * sample_rate_hz, 2, 16)  # 16 bytes of PCM, mono; bytes a second, a sample
     return struct.pack("<4sI4s4sIHHIIHH4sI", b"RIFF", riff_bytes, b"WAVE", b"fmt ", *what, b"data", data_bytes)
 

@@ -6,14 +6,20 @@ Where the values come from is `config_sources.py`; how people are told of them, 
 from __future__ import annotations
 
 import re
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, JsonValue
 
 from inference.pack import VOICES
+from tts_server.caller import TIERS, Tier, over_the_defaults
 
+KEYS = "Keys and limits"
 LISTENING, ENGINES, QUEUE, PROCESS = "Listening", "Engines and workers", "The queue and its bounds", "The process"
+CACHE = "The cache"
+JOBS: Final = "Long jobs"
+SWITCH: Final = "true or false"
 MOST_CORES: Final = 4096
 """More than Linux is built for anywhere; it bounds what a range such as 0-999999999 may unfold to."""
 
@@ -35,6 +41,10 @@ def _setting(  # noqa: PLR0913  (each of them is a column of the table in the do
 
 def _split(value: object) -> object:
     return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+
+def _names(value: object) -> object:
+    return () if value == "none" else _split(value)
 
 
 def _auto(value: object) -> object:
@@ -78,6 +88,18 @@ Core = Annotated[int, Field(ge=0, lt=MOST_CORES)]
 Cores = Annotated[tuple[Core, ...], BeforeValidator(_core_numbers), AfterValidator(_each_once), Field(min_length=1)]
 
 
+def _networks(values: tuple[str, ...]) -> tuple[str, ...]:
+    for value in values:
+        ip_network(value)  # ValueError says what is wrong with it
+    return values
+
+
+Networks = Annotated[tuple[Name, ...], BeforeValidator(_names), AfterValidator(_each_once), AfterValidator(_networks)]
+RedisUrl = Annotated[str, Field(pattern=r"^(redis|rediss|unix)://.")]
+TierName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$")]
+Tiers = Annotated[dict[TierName, Tier], BeforeValidator(over_the_defaults)]
+
+
 class Settings(BaseModel):
     """The settings of one server: checked, and never changed. `config_sources.load` finds them out."""
 
@@ -87,7 +109,7 @@ class Settings(BaseModel):
         LISTENING,
         "127.0.0.1",
         "address or name to listen at; 0.0.0.0 is every IPv4 address",
-        "nothing but this machine until somebody decides otherwise: there are no keys yet",
+        "nothing but this machine until somebody decides otherwise; any other needs keys, or allow_anonymous",
         takes="an address or a name",
     )
     port: int = _setting(
@@ -116,6 +138,75 @@ class Settings(BaseModel):
         "the longest text with every character escaped is less than a tenth of it",
         ge=1024,
         le=1_073_741_824,
+    )
+
+    header_timeout_s: float = _setting(
+        LISTENING,
+        15.0,
+        "how long the headers of a request may take, from their first byte, or from the connection's beginning",
+        "they fit into a packet or two; a connection that sends them by the byte does so to be held open",
+        ge=1,
+        le=600,
+    )
+    max_connections_per_address: int = _setting(
+        LISTENING,
+        256,
+        "most connections from one address; this machine and trusted_proxies may have any number",
+        "an office behind one address has fewer; a single machine could otherwise take all open files",
+        ge=1,
+        le=1_000_000,
+    )
+    admin_port: Annotated[int | None, BeforeValidator(_auto)] = _setting(
+        LISTENING,
+        None,
+        "a port of their own for probes and /metrics, without keys; only /healthz stays on the other; auto: none",
+        "one port is simpler, as long as whoever reads metrics can have a key",
+        ge=0,
+        le=65535,
+    )
+    admin_host: Name = _setting(
+        LISTENING,
+        "127.0.0.1",
+        "address or name for admin_port",
+        "who can reach it needs no key",
+        takes="an address or a name",
+    )
+    trusted_proxies: Networks = _setting(
+        LISTENING,
+        (),
+        "proxies whose X-Forwarded-For tells who the caller is",
+        "anybody else could write there what he likes, and be counted as somebody new each time",
+        takes="addresses and networks such as 127.0.0.1,10.0.0.0/8, or none",
+    )
+
+    keys_file: Annotated[Folder | None, BeforeValidator(_auto)] = _setting(
+        KEYS,
+        None,
+        "file of the keys that `tts-server keys` makes; auto: keys.json in the state folder",
+        "beside what else must outlive a restart; name it where several servers share one",
+        takes="a file",
+    )
+    allow_anonymous: bool = _setting(
+        KEYS,
+        False,  # noqa: FBT003  (each setting has its default in this place)
+        "whether callers without a key are let in, as tier anonymous; as a flag it needs no value",
+        "nobody is let in by mistake",
+        takes=SWITCH,
+    )
+    redis_url: Annotated[RedisUrl | None, BeforeValidator(_auto)] = _setting(
+        KEYS,
+        None,
+        "a Redis that several instances share, for what they count and keep in common; auto: none",
+        "one instance needs none",
+        takes="a URL such as redis://host:6379/0, rediss://… or unix://…",
+    )
+    tiers: Tiers = _setting(
+        KEYS,
+        dict(TIERS),
+        "what the callers of each tier may take: priority, requests_per_s, burst, characters_per_min, concurrent",
+        "docs/security.md has them, and how to change one",
+        takes="tables [tiers.NAME], or JSON",
+        shown="vip,standard,anonymous",
     )
 
     engines: Engines = _setting(
@@ -240,6 +331,74 @@ class Settings(BaseModel):
         le=64,
     )
 
+    cache_bytes: int = _setting(
+        CACHE,
+        256 << 20,
+        "memory for what was said before: lines, scripts and whole answers; 0: none",
+        "an hour and a half of speech at 24 kHz, less than half of what two workers take",
+        ge=0,
+        le=10**12,
+    )
+    cache_ttl_s: float = _setting(
+        CACHE,
+        7 * 86_400.0,
+        "how long redis_url keeps what was said before",
+        "entries never go out of date; those of a former release should not stay for ever",
+        ge=1,
+        le=10 * 365 * 86_400,
+    )
+
+    jobs_at_once: int = _setting(
+        JOBS,
+        2,
+        "jobs that are spoken at once, behind all other requests",
+        "one keeps the workers busy while the other's audio goes to the disk",
+        ge=1,
+        le=64,
+    )
+    jobs_max_text_chars: int = _setting(
+        JOBS,
+        200_000,
+        "longest text of a job, in characters",
+        "a book of twelve hours: 2 GB of wav, and some minutes of work on two cores",
+        ge=1,
+        le=2_000_000,
+    )
+    jobs_queued: int = _setting(
+        JOBS, 10_000, "most unfinished jobs; more are refused (503)", "bounds the store", ge=1, le=1_000_000
+    )
+    jobs_queued_per_caller: int = _setting(
+        JOBS,
+        1_000,
+        "most unfinished jobs of one caller; more are refused (429)",
+        "callers take turns, so this bounds how long his own last one waits",
+        ge=1,
+        le=1_000_000,
+    )
+    job_ttl_s: float = _setting(
+        JOBS,
+        86_400.0,
+        "how long a result is kept after its end, and how long a job that nobody can speak is tried",
+        "a day: whoever was away for a night still finds it",
+        ge=1,
+        le=31_536_000,
+    )
+    jobs_disk_reserve_mib: int = _setting(
+        JOBS,
+        512,
+        "room on the state folder's disk that jobs leave to others; a job that might need it is refused (507)",
+        "logs and the system itself need some",
+        ge=0,
+        le=1_048_576,
+    )
+    callback_private: bool = _setting(
+        JOBS,
+        False,  # noqa: FBT003
+        "whether jobs may call back to private addresses; as a flag it needs no value",
+        "else whoever may order a job could reach what only this machine can",
+        takes=SWITCH,
+    )
+
     drain_s: float = _setting(
         PROCESS,
         30.0,
@@ -276,3 +435,8 @@ class Settings(BaseModel):
     log_format: Literal["auto", "text", "json"] = _setting(
         PROCESS, "auto", "how; auto: text on a terminal and in systemd's journal, else json", "each reader its own"
     )
+
+    @property
+    def keys_path(self) -> Path:
+        """Where the keys are."""
+        return self.keys_file or self.state_dir / "keys.json"

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, get_args
 
 import orjson
 
-from tts_server.config import Settings
+from tts_server.caller import as_written
+from tts_server.config import SWITCH, Settings
 
 if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
@@ -54,6 +55,8 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
         for setting in settings:
             flags.add_argument(
                 setting.flag,
+                nargs="?" if setting.takes == SWITCH else None,
+                const="true" if setting.takes == SWITCH else None,
                 metavar=setting.name.rpartition("_")[2].upper(),
                 default=argparse.SUPPRESS,
                 help=f"{setting.what} (default: {setting.default})".replace("%", "%%"),
@@ -122,6 +125,10 @@ def _show(value: object) -> str:
     """As one would write it in the environment or behind a flag."""
     if value is None:
         return "auto"
+    if isinstance(value, bool):
+        return str(value).lower()
     if isinstance(value, tuple):
-        return ",".join(map(str, value))
+        return ",".join(map(str, value)) or "none"
+    if isinstance(value, dict):
+        return as_written(value)
     return f"{value:.10g}" if isinstance(value, float) else str(value)

@@ -6,6 +6,7 @@ The shape is OpenAI's, which clients already read: {"error": {"message", "type",
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import ClassVar
 
 
@@ -75,6 +76,43 @@ class UnsupportedMediaType(InvalidRequest):
     default_code = "unsupported_media_type"
 
 
+class Unauthorized(TTSError):
+    """No key, or one that opens nothing."""
+
+    status = 401
+    kind = "authentication_error"
+    default_code = "invalid_api_key"
+
+    def headers(self) -> dict[str, str]:
+        """How to say who one is."""
+        return {"WWW-Authenticate": 'Bearer realm="tts-server"'}
+
+
+class Forbidden(TTSError):
+    """The key is right, and may not do this."""
+
+    status = 403
+    kind = "permission_error"
+    default_code = "not_allowed"
+
+
+class RateLimited(TTSError):
+    """The caller has taken as much as may be taken; `headers` tell of the limit that was met."""
+
+    status = 429
+    kind = "rate_limit_error"
+    default_code = "rate_limit_exceeded"
+    retriable = True
+
+    def __init__(self, message: str, *, retry_after_s: float, headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(message, retry_after_s=retry_after_s)
+        self._headers = headers or {}
+
+    def headers(self) -> dict[str, str]:
+        """When to come back, and what the limit is."""
+        return super().headers() | dict(self._headers)
+
+
 class QueueFull(TTSError):
     """More is waiting than can be spoken in time; refused at the door, before any work."""
 
@@ -112,3 +150,50 @@ class EngineFailed(TTSError):
 
     status = 500
     default_code = "engine_failed"
+
+
+class Conflict(InvalidRequest):
+    """The request contradicts what there is: an earlier one, or the state of a job."""
+
+    status = 409
+    default_code = "conflict"
+
+
+class RangeNotSatisfiable(InvalidRequest):
+    """The audio has no such bytes, or not yet."""
+
+    status = 416
+    default_code = "range_not_satisfiable"
+
+    def __init__(self, message: str, there_bytes: int) -> None:
+        super().__init__(message)
+        self._there_bytes = there_bytes
+
+    def headers(self) -> dict[str, str]:
+        """How many bytes there are."""
+        return {"Content-Range": f"bytes */{self._there_bytes}", "Accept-Ranges": "bytes"}
+
+
+class TooManyJobs(TTSError):
+    """The caller has as many unfinished jobs as he may have."""
+
+    status = 429
+    kind = "rate_limit_error"
+    default_code = "too_many_jobs"
+    retriable = True
+
+
+class JobsUnavailable(TTSError):
+    """The jobs cannot be read or written just now."""
+
+    status = 503
+    default_code = "jobs_unavailable"
+    retriable = True
+
+
+class DiskFull(TTSError):
+    """The disk has no room for what a job may become."""
+
+    status = 507
+    default_code = "disk_full"
+    retriable = True

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 import math
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Self
@@ -18,11 +17,12 @@ from inference import pack as packs
 from inference.cores import choose, usable_cpus
 from inference.protocol import Line, Script, WorkerSpec
 from shm import segment
+from tts_server.cache import Cache, code_fingerprint, key
 from tts_server.errors import DeadlineExceeded, EngineUnavailable, QueueFull, ShuttingDown, TTSError
-from tts_server.job import Job, JobState
 from tts_server.logs import get_logger
 from tts_server.pool import Pool, StartError, shared_memory_bytes
-from tts_server.speech import Pcm, SpeechRequest, Timings, Voice
+from tts_server.speech import Pcm, Reuse, SpeechRequest, Timings, Voice
+from tts_server.take import Reading, Take, Takes
 
 if TYPE_CHECKING:
     from inference.engine import Engine
@@ -31,15 +31,9 @@ if TYPE_CHECKING:
 
 __all__ = ["SpeechGateway", "StartError"]
 
-AUDIO_S_PER_BYTE: Final = 0.075
-"""Seconds of audio for a byte of UTF-8 text, about: a Chinese character has three and takes 0.22 s, an English letter
-one and 0.07 s. For order and admission only."""
-AUDIO_S_PER_PHONE: Final = 0.1
-PHONE_BYTES: Final = 4
-FIRST_LINE_BYTES: Final = 120
-"""Of a text that is not read yet, what its first line takes at most, about: forty Chinese characters."""
 CUSHION: Final = 0.5
-"""A later line of a stream is due when this share of the audio before it has been heard."""
+"""A later line is due when this share of the audio before it would have been heard. So it is, too, where the answer is
+wanted whole: else the lines of a book would all go before a greeting that comes later."""
 
 log = get_logger(__name__)
 
@@ -55,9 +49,9 @@ class SpeechGateway:
         self.metrics = metrics
         self._pools: dict[str, Pool] = {}
         self._voices: tuple[Voice, ...] = ()
+        self.cache: Final = Cache(settings, metrics)
+        self._takes: dict[str, Takes] = {}
         self._live: set[_Speech] = set()
-        self._ids = itertools.count(1)
-        self._backlog_s: dict[str, float] = {}
         self._draining = False
         self._ended = asyncio.Event()
 
@@ -66,6 +60,7 @@ class SpeechGateway:
         loaded = [
             await asyncio.to_thread(_load_pack, name, self._settings.voices_dir) for name in self._settings.engines
         ]
+        fingerprints = await asyncio.to_thread(_fingerprints, loaded, self._load)
         cpus = max(1, math.floor(usable_cpus()))
         count = self._settings.workers or cpus
         cores = tuple((core,) for core in choose(count, self._settings.cores))
@@ -76,12 +71,13 @@ class SpeechGateway:
         for pack in loaded:
             spec = WorkerSpec(pack.folder, self._settings.cache_dir, nice=self._settings.worker_nice, load=self._load)
             self._pools[pack.name] = Pool(pack.name, spec, cores, self._settings, self.metrics)
-            self._backlog_s[pack.name] = 0.0
+            self._takes[pack.name] = Takes(self._pools[pack.name], self.cache)
         self._voices = tuple(
-            Voice(s.name, pack.name, s.gender, s.languages, s.description, pack.sample_rate_hz)
+            Voice(s.name, pack.name, s.gender, s.languages, s.description, pack.sample_rate_hz, fingerprints[pack.name])
             for pack in loaded
             for s in pack.speakers
         )
+        self.cache.start()
         self.metrics.watch_workers(lambda: [stat for pool in self._pools.values() for stat in pool.stats()])
         try:
             async with asyncio.TaskGroup() as group:
@@ -102,14 +98,12 @@ class SpeechGateway:
                     await self._ended.wait()
             except TimeoutError:
                 break
-        rest = list(self._live)
-        for speech in rest:
-            speech.fail(ShuttingDown("the server shut down before this was finished", retry_after_s=1.0))
-        return len(rest)
+        error = ShuttingDown("the server shut down before this was finished", retry_after_s=1.0)
+        return sum(speech.fail(error) for speech in list(self._live))
 
     async def stop(self) -> None:
         """End the workers."""
-        await asyncio.gather(*(pool.stop() for pool in self._pools.values()))
+        await asyncio.gather(*(pool.stop() for pool in self._pools.values()), self.cache.close())
 
     # --- the contract -----------------------------------------------------------------------------------------------
 
@@ -132,13 +126,13 @@ class SpeechGateway:
 
     # --- for speeches -----------------------------------------------------------------------------------------------
 
-    def admit(self, speech: _Speech) -> Pool:
+    def admit(self, speech: _Speech) -> Takes:
         """Let it in, or refuse it by a TTSError."""
         request = speech.request
         pool = self._pools[request.voice.engine]
         if self._draining:
             raise ShuttingDown("the server is shutting down; another instance may serve this", retry_after_s=1.0)
-        if not pool.ready:
+        if not pool.ready_within(self._settings.max_queue_s):
             raise EngineUnavailable(f"no worker of engine {pool.engine} is up; one is being started", retry_after_s=1.0)
         wait_s = pool.seconds_for(self._backlog_s[pool.engine])
         bound_s = min(self._settings.max_queue_s, request.deadline_s)
@@ -149,66 +143,42 @@ class SpeechGateway:
                 retry_after_s=max(0.5, wait_s - bound_s),
             )
         self._live.add(speech)
-        return pool
+        return self._takes[pool.engine]
 
-    def owe(self, engine: str, audio_s: float) -> None:
-        """Keep count of the audio that accepted requests still wait for; negative when it has been made."""
-        self._backlog_s[engine] += audio_s
+    @property
+    def _backlog_s(self) -> dict[str, float]:
+        """Audio that accepted requests still wait for, about, engine by engine."""
+        return {engine: takes.owed_s for engine, takes in self._takes.items()}
 
     def ended(self, speech: _Speech) -> None:
         """It needs nothing any more."""
         self._live.discard(speech)
-        if not self._live:
-            self._backlog_s = dict.fromkeys(self._pools, 0.0)  # sums of floats drift
         self._ended.set()
 
-    def job(self, speech: _Speech, *, due_s: float, audio_s: float, urgent: bool, content: str | Line) -> Job:
-        """A job of that speech."""
-        request = speech.request
-        return Job(
-            next(self._ids),
-            speech,
-            request.voice.id,
-            request.speed,
-            request.pitch_semitones,
-            20 * math.log10(request.volume),
-            urgent,
-            due_s,
-            request.priority,
-            audio_s,
-            text=content if isinstance(content, str) else "",
-            phones=b"" if isinstance(content, str) else content.phones,
-        )
-
-    @property
-    def run_ahead(self) -> int:
-        """Lines of one speech that may be made before they are wanted."""
-        return self._settings.run_ahead
-
-
-class _Line:
-    """One line of a speech: its job, and the audio that has come and is not yet taken."""
-
-    def __init__(self, job: Job) -> None:
-        self.job = job
-        self.pieces: deque[Pcm] = deque()
+    def run_ahead(self, engine: str) -> int:
+        """Lines of one speech that may be made before they are wanted: enough for every worker to have one."""
+        return max(self._settings.run_ahead, self._pools[engine].size)
 
 
 class _Speech:
-    """A request on its way: the `Speech` that its caller iterates over, and the listener of its jobs."""
+    """A request on its way: the `Speech` that its caller iterates over; it waits for takes of its lines."""
 
     def __init__(self, request: SpeechRequest, gateway: SpeechGateway) -> None:
         self.request = request
         self.timings = Timings()
         self.unspoken: tuple[str, ...] = ()
         self._gateway = gateway
-        self._lines: deque[_Line] = deque()  # made or being made, in order; the first is the one that is heard
+        self._reading: Reading | None = None
         self._script: tuple[Line, ...] = ()  # what is read
-        self._started_lines = 0
+        self._lines: deque[Take] = deque()  # of those not yet heard; the first is the one that is heard
+        self._started_lines = 0  # of them
+        self._heard_lines = 0
+        self._reused_lines = 0  # of those that were heard
         self._due_s = 0.0
-        self._owed_s = 0.0
         self._error: TTSError | None = None
         self._news = asyncio.Event()
+        self._listening = False  # whether the caller waits for audio; else he has some, or does not listen
+        self._came_s = 0.0  # when audio came last; 0 if there has been none
         self._complete = False
 
     @property
@@ -216,10 +186,16 @@ class _Speech:
         """Who speaks."""
         return self.request.voice
 
+    @property
+    def reuse(self) -> Reuse:
+        """How much was there already; of lines that are not made yet, what is known now."""
+        reused = self._reused_lines + sum(map(self._is_reused, self._lines))
+        return "MISS" if reused == 0 else "HIT" if reused == len(self._script) else "PARTIAL"
+
     async def __aenter__(self) -> Self:
         metrics = self._gateway.metrics
         try:
-            self._pool = self._gateway.admit(self)
+            self._takes = self._gateway.admit(self)
         except TTSError:
             metrics.outcome("rejected")
             raise
@@ -228,12 +204,9 @@ class _Speech:
         self._accepted_s = time.monotonic()
         self._due_s = loop.time()
         self._deadline = loop.call_later(self.request.deadline_s, self._expire)
-        size = len(self.request.text.encode()) * AUDIO_S_PER_BYTE / self.request.speed
-        self._owe(size)
-        first_s = min(size, FIRST_LINE_BYTES * AUDIO_S_PER_BYTE / self.request.speed)
         try:
-            self._start(self.request.text, first_s)
-        except TTSError:
+            self._begin()
+        except BaseException:
             self._leave("failed")
             raise
         return self
@@ -250,100 +223,133 @@ class _Speech:
 
     async def __aiter__(self) -> AsyncIterator[Pcm]:
         """The audio, line after line with the silences between."""
-        said = 0
+        while not self._script:
+            await self._hear_more()
         while True:
-            line = self._lines[0]
-            while not line.pieces:
-                if self._error is not None:
-                    raise self._error
-                if line.job.state is JobState.DONE:
-                    break
-                self._news.clear()
-                await self._news.wait()
-            if line.pieces:
-                yield line.pieces.popleft()
-                continue
-            self._lines.popleft()
-            said += 1
-            if said == len(self._script):
+            take, heard = self._lines[0], 0
+            self._start(take)  # again, if it was a refrain that has been let go
+            while heard < len(take.pieces) or not take.done:
+                if heard < len(take.pieces):
+                    yield take.pieces[heard]
+                    heard += 1
+                else:
+                    await self._hear_more()
+            self._reused_lines += self._is_reused(take)
+            self._next_line()
+            if not self._lines:
                 self._complete = True
                 return
             self._run_ahead()
-            yield self._silence(self._script[said - 1].pause_after_s)
+            yield self._silence(self._script[self._heard_lines - 1].pause_after_s)
+            await asyncio.sleep(0)  # a long text from the cache must not keep others waiting
 
-    # --- listening to jobs ------------------------------------------------------------------------------------------
+    # --- waiting for readings and takes -----------------------------------------------------------------------------
 
-    def script(self, script: Script) -> None:
-        """The text is read: the other lines can be spoken."""
-        self.timings.queue_s = script.started_s - self._accepted_s
-        self.timings.read_s = script.read_s
-        self._gateway.metrics.queued(self.timings.queue_s)
+    def read(self, script: Script, first: Take | None) -> None:
+        """The text is read: its lines can be spoken."""
+        self._reading = None
+        metrics = self._gateway.metrics
+        if first is not None:  # a worker has read it now
+            self.timings.queue_s = max(0.0, script.started_s - self._accepted_s)
+            self.timings.read_s = script.read_s
+            metrics.queued(self.timings.queue_s)
         self.unspoken = script.unspoken
-        self._gateway.metrics.unspoken(len(script.unspoken))
+        metrics.unspoken(len(script.unspoken))
         self._script = script.lines
-        self._owe(sum(map(self._seconds, script.lines)) - self._owed_s)
+        manner = self._takes.of(self.request)
+        self._lines.extend(
+            first if first and not number else self._takes.take(self.request, manner, line)
+            for number, line in enumerate(script.lines)
+        )
+        for take in self._lines:
+            take.join(self)
         self._run_ahead()
-
-    def audio(self, job: Job, pcm: Pcm, *, infer_s: float) -> None:
-        """Samples for one of the lines."""
-        self.timings.infer_s += infer_s
-        if len(pcm):
-            self._owe(-min(self._owed_s, len(pcm) / self.voice.sample_rate_hz))
-            next(line for line in self._lines if line.job is job).pieces.append(pcm)
         self._news.set()
 
-    def failed(self, job: Job, error: TTSError) -> None:  # noqa: ARG002  (whichever it was, the answer cannot be whole)
+    def heard(self, infer_s: float) -> None:
+        """One of the lines has more audio."""
+        self.timings.infer_s += infer_s
+        self._came_s = asyncio.get_running_loop().time()
+        self._news.set()
+
+    def failed(self, error: TTSError) -> None:
         """A line cannot be spoken, so there is no whole answer."""
         self.fail(error)
 
-    def fail(self, error: TTSError) -> None:
-        """End it by an error, which the caller meets after the audio that he has."""
-        if self._error is None and not self._complete:
-            self._error = error
-            self._cancel_jobs()
-            self._news.set()
+    def fail(self, error: TTSError) -> bool:
+        """End it by an error, which the caller meets after the audio that he has; False if it has ended already."""
+        if self._error is not None or self._complete:
+            return False
+        self._error = error
+        self._drop()
+        self._news.set()
+        return True
 
     # --- inside -----------------------------------------------------------------------------------------------------
 
-    def _start(self, content: str | Line, audio_s: float) -> None:
-        urgent = self.request.streamed and self._started_lines == 0
-        job = self._gateway.job(self, due_s=self._due_s, audio_s=audio_s, urgent=urgent, content=content)
-        self._pool.submit(job)
-        self._lines.append(_Line(job))
-        self._started_lines += 1
-        if self.request.streamed:
-            self._due_s += audio_s * CUSHION
+    def _begin(self) -> None:
+        if (script := self._takes.script(self.request)) is not None:
+            self.read(script, None)
+        else:
+            self._reading = self._takes.reading(self.request)
+            self._reading.join(self)
+            self._start(self._reading)
+
+    async def _hear_more(self) -> None:
+        if self._error is not None:
+            raise self._error
+        self._news.clear()
+        self._listening = True
+        await self._news.wait()
+        self._listening = False
+
+    def _start(self, work: Reading | Take) -> None:
+        urgent = self.request.streamed and self._heard_lines + self._started_lines == 0
+        work.start(self, due_s=self._due_s, urgent=urgent, priority=self.request.priority)
 
     def _run_ahead(self) -> None:
         """Have further lines made, but not more than its share."""
-        try:
-            while self._started_lines < len(self._script) and len(self._lines) <= self._gateway.run_ahead:
-                line = self._script[self._started_lines]
-                self._start(line, self._seconds(line))
-        except TTSError as error:
-            self.fail(error)
+        while self._started_lines < min(len(self._lines), self._gateway.run_ahead(self.voice.engine) + 1):
+            take = self._lines[self._started_lines]
+            self._start(take)
+            if self._error is not None:
+                return
+            self._started_lines += 1
+            self._due_s += take.seconds * CUSHION
 
-    def _seconds(self, line: Line) -> float:
-        return len(line.phones) / PHONE_BYTES * AUDIO_S_PER_PHONE / self.request.speed
+    def _next_line(self) -> None:
+        self._lines.popleft().leave(self)
+        self._started_lines -= 1
+        self._heard_lines += 1
+
+    def _is_reused(self, take: Take) -> bool:
+        return take.found or take.asker not in {None, self}
 
     def _silence(self, seconds: float) -> Pcm:
         return np.zeros(round(seconds / self.request.speed * self.voice.sample_rate_hz), np.int16)
 
-    def _owe(self, audio_s: float) -> None:
-        self._owed_s += audio_s
-        self._gateway.owe(self.voice.engine, audio_s)
-
     def _expire(self) -> None:
+        """The deadline has come. A stream that has begun goes on for as long as its audio keeps coming, and its caller
+        may take his time: he hears it as it is spoken.
+        """
+        if self.request.streamed and self._came_s:
+            loop = asyncio.get_running_loop()
+            since_s = loop.time() - self._came_s if self._listening else 0.0
+            if since_s < self.request.deadline_s:
+                self._deadline = loop.call_later(self.request.deadline_s - since_s, self._expire)
+                return
         self.fail(DeadlineExceeded(f"the deadline of {self.request.deadline_s:g} s passed before all was spoken"))
 
-    def _cancel_jobs(self) -> None:
-        for line in self._lines:
-            self._pool.cancel(line.job)
+    def _drop(self) -> None:
+        """Wait for nothing any more."""
+        if self._reading is not None:
+            self._reading.leave(self)
+        for take in self._lines:
+            take.leave(self)
 
     def _leave(self, outcome: Outcome) -> None:
         self._deadline.cancel()
-        self._cancel_jobs()
-        self._owe(-self._owed_s)
+        self._drop()
         self._gateway.ended(self)
         self._gateway.metrics.outcome(outcome)
 
@@ -353,3 +359,10 @@ def _load_pack(name: str, folder: Path) -> packs.Pack:
         return packs.load_pack(Path(name) if "/" in name else folder / name)
     except packs.PackError as error:
         raise StartError(str(error)) from error
+
+
+def _fingerprints(loaded: Sequence[packs.Pack], load: Callable[[WorkerSpec], Engine] | None) -> dict[str, str]:
+    """Pack by pack, a hash over all that its sound depends on. Reads files."""
+    other = f"{load.__module__}.{load.__qualname__}" if load else ""
+    code = code_fingerprint()
+    return {pack.name: key("voice", code, other, pack.manifest.read_bytes()) for pack in loaded}

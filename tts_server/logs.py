@@ -13,8 +13,9 @@ import logging
 import os
 import queue
 import threading
+import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from typing import Final
 
@@ -25,6 +26,9 @@ Value = str | int | float | bool | None
 _FIELDS: Final = "tts_fields"  # where a record carries them
 _WAITING_LINES: Final = 10_000
 """Lines that may wait for a slow reader: some seconds of the busiest log, a few MB. More are dropped, and counted."""
+_GATHER_S: Final = 0.01
+"""What a line waits for others to be written with it: to wake for each would take the event loop's time."""
+_GATHERED: Final = 256
 _LAST_WORDS_S: Final = 2.0
 """How long the end of the process waits for the lines that are left: the reader may have gone."""
 _PRIORITIES: Final = {"debug": 7, "info": 6, "warning": 4, "error": 3, "critical": 2}  # syslog's, for the journal
@@ -54,7 +58,11 @@ class Logger:
 
     def _log(self, level: int, event: str, fields: dict[str, Value], exc_info: BaseException | None = None) -> None:
         if self._logger.isEnabledFor(level):
-            self._logger.log(level, event, exc_info=exc_info, extra={_FIELDS: fields})
+            error = (type(exc_info), exc_info, exc_info.__traceback__) if exc_info else None
+            # Not by Logger.log, which looks for the caller's file and line: nobody reads them, and it takes as long.
+            record = logging.LogRecord(self._logger.name, level, "", 0, event, None, error)
+            setattr(record, _FIELDS, fields)
+            self._logger.handle(record)
 
 
 def get_logger(name: str) -> Logger:
@@ -68,6 +76,8 @@ def logging_to(fd: int, level: str, log_format: str, environ: Mapping[str, str])
     journal = _is_journal(fd, environ.get("JOURNAL_STREAM", ""))
     if log_format == "auto":
         log_format = "text" if journal or os.isatty(fd) else "json"
+    # What records would note of their thread and process, nobody reads.
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     lines = _Lines()
     writer = _Writer(fd, TextFormatter(journal=journal) if log_format == "text" else JsonFormatter(), lines)
     root = logging.getLogger()
@@ -141,9 +151,15 @@ class _Lines(logging.Handler):
         """Nothing comes after what is there."""
         self._records.put(None)
 
-    def take(self) -> logging.LogRecord | None:
-        """The next record; waits for it. None at the end."""
-        return self._records.get()
+    def take(self) -> list[logging.LogRecord | None]:
+        """The next records; waits for the first, and a moment for others. None is the end."""
+        records = [self._records.get()]
+        if records[0] is not None:
+            time.sleep(_GATHER_S)
+            with suppress(queue.Empty):
+                while records[-1] is not None and len(records) < _GATHERED:
+                    records.append(self._records.get_nowait())
+        return records
 
 
 class _Writer(threading.Thread):
@@ -157,24 +173,30 @@ class _Writer(threading.Thread):
 
     def run(self) -> None:
         told = 0
-        while (record := self._lines.take()) is not None:
-            self._write(record)
+        ended = False
+        while not ended:
+            records = self._lines.take()
+            ended = records[-1] is None
+            lines = [self._line(record) for record in records if record is not None]
             dropped = self._lines.dropped
             if dropped > told:
                 lost = logging.LogRecord(__name__, logging.WARNING, "", 0, "log lines dropped", None, None)
                 setattr(lost, _FIELDS, {"lines": dropped - told})
                 told = dropped
-                self._write(lost)
+                lines.append(self._line(lost))
+            self._write("".join(lines))
 
-    def _write(self, record: logging.LogRecord) -> None:
+    def _line(self, record: logging.LogRecord) -> str:
         try:
-            left = memoryview(f"{self._formatter.format(record)}\n".encode(errors="backslashreplace"))
+            return f"{self._formatter.format(record)}\n"
+        except Exception as error:  # noqa: BLE001  (one bad record of some library must not end all logs)
+            return f"a log record of {record.name} cannot be written: {error!r}\n"
+
+    def _write(self, lines: str) -> None:
+        left = memoryview(lines.encode(errors="backslashreplace"))
+        with suppress(OSError):  # where logs went may not be there any more, and there is nobody to tell
             while left:
                 left = left[os.write(self._fd, left) :]
-        except OSError:
-            pass  # where logs went is not there any more, and there is nobody to tell
-        except Exception as error:  # noqa: BLE001  (one bad record of some library must not end all logs)
-            os.write(self._fd, f"a log record of {record.name} cannot be written: {error!r}\n".encode())
 
 
 def _fields(record: logging.LogRecord) -> dict[str, Value]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import platform
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final, Generic, Literal, TypeVar
 
@@ -31,6 +31,8 @@ from tts_server.release import version
 
 Outcome = Literal["done", "cancelled", "expired", "rejected", "failed"]
 """How a job ends: spoken; not wanted any more; too late; refused at the door; could not be spoken."""
+CacheResult = Literal["hit", "miss", "failed", "corrupt", "skipped"]
+"""How a cache answers: it has it; has not; gives no answer; a wrong one; was not asked, because it gave none lately."""
 OUTCOMES: Final[tuple[Outcome, ...]] = ("done", "cancelled", "expired", "rejected", "failed")
 
 # Waits and answers: 1, 2.5 and 5 of each decade, from what an idle server needs to the longest deadline in common use.
@@ -122,6 +124,26 @@ class Metrics:
             "tts_encode_seconds", "One call of an encoder", ["format"], buckets=_ENCODE_S, registry=registry
         )
         unspoken = Counter("tts_unspoken_characters", "Characters left out, for want of a reading", registry=registry)
+        cache = Counter(
+            "tts_cache_requests",
+            "Questions to the cache for answers, lines and scripts (kind), in memory and Redis (level)",
+            ["kind", "level", "result"],
+            registry=registry,
+        )
+        cache_bytes = Gauge("tts_cache_bytes", "Memory that the cache takes", registry=registry)
+        cuts = Counter(
+            "tts_connections_cut",
+            "Connections ended without a request: headers_late, bad_http, too_many from one address",
+            ["reason"],
+            registry=registry,
+        )
+        long_jobs = Counter("tts_long_jobs", "Long jobs accepted, and how they ended", ["outcome"], registry=registry)
+        unfinished = Gauge(
+            "tts_long_jobs_unfinished", "Long jobs that wait or are spoken, all servers'", ["state"], registry=registry
+        )
+        callbacks = Counter(
+            "tts_callbacks", "Attempts to tell callers of the end of their jobs", ["state"], registry=registry
+        )
         lag = Histogram(
             "tts_event_loop_lag_seconds",
             "How much later than asked for the event loop woke",
@@ -148,6 +170,17 @@ class Metrics:
         self._outcomes = {outcome: jobs.labels(outcome) for outcome in OUTCOMES}
         self._encode = _Children(encode.labels)
         self._unspoken = unspoken
+        self._cache = _Children(lambda key: cache.labels(*key))
+        for kind in ("answer", "line", "script"):
+            for result in ("hit", "miss"):
+                self._cache[kind, "memory", result]
+        self._cache_bytes = cache_bytes
+        self._cuts = cuts
+        self._long_jobs = {
+            outcome: long_jobs.labels(outcome) for outcome in ("accepted", "done", "failed", "cancelled")
+        }
+        self._unfinished_jobs = unfinished
+        self._callbacks = {state: callbacks.labels(state) for state in ("delivered", "waiting", "failed")}
         self._lag = lag
 
     # HTTP
@@ -156,6 +189,10 @@ class Metrics:
         """A request was answered. `route` is the pattern that it matched: a path would make a metric of each typo."""
         self._requests[route, status].inc()
         self._seconds[route].observe(seconds)
+
+    def connection_cut(self, reason: str) -> None:
+        """A connection was cut before it had sent a request. `reason` is one of a few words."""
+        self._cuts.labels(reason).inc()
 
     def first_audio(self, seconds: float) -> None:
         """The first byte of audio left, so long after its request came."""
@@ -186,6 +223,31 @@ class Metrics:
     def unspoken(self, characters: int) -> None:
         """So many characters of a text were left out."""
         self._unspoken.inc(characters)
+
+    # The cache
+
+    def cache_asked(self, kind: str, level: Literal["memory", "redis"], result: CacheResult) -> None:
+        """A level of the cache was asked for something of that kind."""
+        self._cache[kind, level, result].inc()
+
+    def cache_holds(self, size_bytes: int) -> None:
+        """So much is in memory now."""
+        self._cache_bytes.set(size_bytes)
+
+    # Long jobs
+
+    def long_job(self, outcome: str) -> None:
+        """A long job was accepted, or is done, failed or cancelled."""
+        self._long_jobs[outcome].inc()
+
+    def unfinished_jobs(self, counts: Mapping[str, int]) -> None:
+        """So many long jobs are queued, and so many run."""
+        for state, count in counts.items():
+            self._unfinished_jobs.labels(state).set(count)
+
+    def callback(self, state: str) -> None:
+        """A caller was called back: delivered, waiting for another attempt, or failed for good."""
+        self._callbacks[state].inc()
 
     # Engines and workers
 

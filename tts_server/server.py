@@ -13,17 +13,20 @@ import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import uvloop
 from aiohttp import web
 
 from shm import segment
-from tts_server import listener
+from tts_server import door, listener
+from tts_server.cache import Cache
+from tts_server.connections import BoundedSite, Connections
 from tts_server.gateway import SpeechGateway, StartError
-from tts_server.http.app import create_app
+from tts_server.http.app import create_admin_app, create_app
 from tts_server.http.services import SERVICES, Limits, Services
+from tts_server.jobs.service import Jobs
 from tts_server.logs import get_logger, logging_to
 from tts_server.metrics import Metrics
 from tts_server.release import version
@@ -56,6 +59,11 @@ log = get_logger(__name__)
 
 class RunningGateway(Gateway, Protocol):
     """A gateway that can be started and stopped."""
+
+    @property
+    def cache(self) -> Cache | None:
+        """Where it keeps what was said; whole answers are kept there too."""
+        ...
 
     async def start(self) -> None:
         """Have every engine ready. StartError says why that cannot be."""
@@ -94,18 +102,29 @@ async def _live(settings: Settings, make_gateway: Callable[[Settings, Metrics], 
     signals, notifier, metrics = _Signals(), Notifier.of(os.environ), Metrics()
     gateway = make_gateway(settings, metrics)
     encoders = ThreadPoolExecutor(settings.encoder_threads, "encoder")
-    services = Services(gateway, metrics, encoders, _limits(settings))
+    jobs = Jobs(settings, gateway, metrics)
+    services = Services(gateway, metrics, encoders, _limits(settings), jobs=jobs, cache=gateway.cache)
+    held = AsyncExitStack()
     try:
         # A port that is taken is told before the slow part; nobody is let in before its end.
         sockets = listener.open_sockets(settings.host, settings.port, os.environ)
+        admin = (
+            [] if settings.admin_port is None else listener.open_sockets(settings.admin_host, settings.admin_port, {})
+        )
+        guard = await held.enter_async_context(door.guarding(settings, sockets))
         await _unless(signals.stop, gateway.start())
         if signals.stop.is_set():
             return DONE
         _settle_memory()
-        app = create_app(services, version=version())
+        app = create_app(services, version=version(), guard=guard, admin_apart=bool(admin))
         app.on_response_prepare.append(_last_answer)
-        runner = await _listen(app, sockets, settings)
-        async with _in_background(metrics.watch_loop(), notifier.keep_alive(lambda: _healthy(gateway))):
+        bounds = door.bounds(settings, metrics.connection_cut)
+        runner = await _listen(app, sockets, settings, bounds)
+        if admin:  # until the end: whoever drains is not ready, and says so
+            admin_runner = await _listen(create_admin_app(services), admin, settings, bounds)
+            held.push_async_callback(admin_runner.cleanup)
+            log.info("probes and metrics", url=listener.url(admin[0]))
+        async with _in_background(metrics.watch_loop(), notifier.keep_alive(lambda: _healthy(gateway)), jobs.run()):
             _tell_ready(notifier, gateway, sockets)
             await signals.stop.wait()
 
@@ -114,13 +133,14 @@ async def _live(settings: Settings, make_gateway: Callable[[Settings, Metrics], 
         if signals.now.is_set():
             log.warning("stopped at once", cancelled=await gateway.drain(0))
             return FAILED
-    except (listener.ListenError, StartError) as error:
+    except (listener.ListenError, door.DoorError, StartError) as error:
         log.error(str(error))  # noqa: TRY400  (where it was raised is not for who can mend it)
         return FAILED
     else:
         return DONE
     finally:
         await _stop(gateway)
+        await held.aclose()
         encoders.shutdown(wait=False, cancel_futures=True)
         signals.ignore()
 
@@ -154,7 +174,9 @@ class _Signals:
             signal.signal(number, signal.SIG_IGN)
 
 
-async def _listen(app: web.Application, sockets: Sequence[socket], settings: Settings) -> web.AppRunner:
+async def _listen(
+    app: web.Application, sockets: Sequence[socket], settings: Settings, bounds: Connections
+) -> web.AppRunner:
     runner = web.AppRunner(
         app,
         handler_cancellation=True,  # a client that goes away stops its work
@@ -164,7 +186,7 @@ async def _listen(app: web.Application, sockets: Sequence[socket], settings: Set
     )
     await runner.setup()
     for bound in sockets:
-        await web.SockSite(runner, bound, backlog=_BACKLOG).start()
+        await BoundedSite(runner, bound, bounds, backlog=_BACKLOG).start()
     return runner
 
 
@@ -245,6 +267,7 @@ async def _in_background(*works: Coroutine[Any, Any, None]) -> AsyncIterator[Non
 def _limits(settings: Settings) -> Limits:
     return Limits(
         tts_characters=settings.max_text_chars,
+        job_characters=settings.jobs_max_text_chars,
         body_bytes=settings.max_body_bytes,
         deadline_s=settings.deadline_s,
         write_timeout_s=settings.write_timeout_s,

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 Pcm = npt.NDArray[np.int16]
 """(S,) mono samples at the voice's own rate."""
+Reuse = Literal["HIT", "PARTIAL", "MISS"]
+"""Whether audio was made for others before: all of it, some, none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +26,8 @@ class Voice:
     languages: tuple[str, ...]
     description: str
     sample_rate_hz: int
+    fingerprint: str = ""
+    """A hash over what its sound depends on: the pack, and the code that reads and speaks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +48,8 @@ class SpeechRequest:
     """Seconds from now until the whole answer is of no use any more."""
     priority: int = 0
     """0 is served first; a larger number is served as if it had come later."""
+    may_reuse: bool = True
+    """Whether audio made for others may be given, and this audio kept for others."""
 
 
 @dataclass(slots=True)
@@ -76,6 +82,11 @@ class Speech(Protocol):
     @property
     def unspoken(self) -> tuple[str, ...]:
         """Characters without a reading that were left out; complete once the first piece of audio is there."""
+        ...
+
+    @property
+    def reuse(self) -> Reuse:
+        """How much of it was there already, as far as is known."""
         ...
 
     def __aiter__(self) -> AsyncIterator[Pcm]:

@@ -67,9 +67,11 @@ def reading(word: str, place: Place) -> tuple[tuple[str, ...], str] | None:
 
 
 def _told_by_sense(word: str, place: Place) -> str | None:
-    """The reading of 率 and 当 where no row of the table fits."""
+    """The reading of 率, 当 and 中 where no row of the table fits."""
     if word == "率":
         return "lv4" if _is_rate(place) else "shuai4"
+    if word == "中":
+        return "zhong4" if _hits(place) else None
     return "dang4" if word == "当" and _takes_for(place) else None
 
 
@@ -80,6 +82,19 @@ def _is_rate(place: Place) -> bool:
 
 _INTENDED: Final = frozenset("决定 打算 准备 计划 开始 继续 亲自 奉命 受命".split())
 """Verbs that may stand before to lead: 决定|率|全家."""
+
+
+def _hits(place: Place) -> bool:
+    """Whether 中 says how many of so many shots hit: 三分球|三十二|中|十四, but not 三十二中十四个班."""
+    if place.after[:1] not in _COUNTS or place.before[-1:] not in _COUNTS:
+        return False
+    return any(shot in place.text[max(0, place.at - _NEAR) : place.at] for shot in _SHOTS)
+
+
+_COUNTS: Final = frozenset("零一二三四五六七八九十百全")
+_SHOTS: Final = ("投", "球", "罚", "射", "枪", "箭", "篮", "三分", "出手")
+_NEAR: Final = 10
+"""Characters before 中 that are looked at for shots."""
 
 
 def _takes_for(place: Place) -> bool:

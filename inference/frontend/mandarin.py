@@ -33,8 +33,9 @@ _Found = tuple[tuple[str | None, ...], str]
 _FIGURES: Final = re.compile("([零〇一二三四五六七八九幺]{3,})(?![十百千万亿])")
 _LONGEST_PART: Final = 8
 """Characters of the longest entry looked for inside a word; longer ones are found whole or not at all."""
-_OURS, _THEIRS, _ALONE = 1.0, 1.1, 1.6
-"""What a part of a word costs: one of our tables, one of the phrase book, a character alone. 白|头发, not 白头|发."""
+_OURS, _THEIRS, _CUT, _ALONE = 1.0, 1.1, 1.3, 1.6
+"""What a part of a word costs: one of our tables, one of the phrase book, two characters that the segmenter knows, a
+character alone. 白|头发, not 白头|发; 发射|中心, not 发|射中|心."""
 
 # 儿 is a syllable of its own, a child, at the end of these; elsewhere at a word's end it colours the syllable before.
 _CHILD: Final = frozenset(
@@ -47,7 +48,7 @@ _RHOTIC_INSIDE: Final = tuple(
 )
 _KEEPS_ZI: Final = frozenset(
     "男女电原分孔庄孟弟父母王太公君才量离质中粒光因棋莲松鱼卵精核介游浪学赤天世仙西臣逆孝独长次养义夫诸骄之童亲瓜生家"
-    "其庶嫡继皇玉荀韩墨老墓贵质甲游弃荪内枸附女商餐杏梅竹虾胶超强轻重反费玻声"
+    "其庶嫡继皇玉荀韩墨老墓贵质甲游弃荪内枸附女商餐杏梅竹虾胶超强轻重反费玻声双五孺庚壬丙戊望爱教龙圣国二配算振端素智竖樟贼多"
 )
 _NAMED: Final = frozenset("曾单仇解任朴缪")
 """Surnames with which the segmenter's dictionary is right when it marks a word as a person."""
@@ -278,8 +279,8 @@ def _parts(word: str) -> _Found:
         cost, start = best[end - 1][0] + _ALONE, end - 1
         for at in range(max(0, end - _LONGEST_PART), end - 1):
             part = word[at:end]
-            price = best[at][0] + (_OURS if part in ours else _THEIRS if part in PHRASES_DICT else _ALONE * len(part))
-            if price < cost and (told := _part(part)):
+            price = best[at][0] + (_OURS if part in ours else _THEIRS if part in PHRASES_DICT else _CUT)
+            if price < cost and (told := _part(part) or _pair(part)):
                 cost, start, readings = price, at, told
         best.append((cost, start, readings))
     pieces: list[tuple[str | None, ...]] = []
@@ -307,6 +308,14 @@ def _part(part: str) -> tuple[str | None, ...]:
     weak = _neutral_ends(part)
     readings = [r[:-1] + "5" if r and n + 1 in weak else r for n, r in enumerate(readings)]
     return tuple(told.get(char, r) for char, r in zip(part, readings, strict=True))
+
+
+def _pair(part: str) -> tuple[str | None, ...]:
+    """Two characters that the segmenter's dictionary has as a word, as they are read alone; empty for all else."""
+    if len(part) != 2 or not is_word(part):
+        return ()
+    first, last = map(first_reading, part)
+    return first, (last[:-1] + "5" if last and _has_neutral_suffix(part) else last)
 
 
 def _neutral_ends(part: str) -> list[int]:

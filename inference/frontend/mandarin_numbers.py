@@ -13,6 +13,7 @@ from inference.frontend.segment import HANZI
 from inference.frontend.words import Change
 
 _N: Final = r"(?:\d{1,3}(?:,\d{3})++(?!\d)|\d++)(?:\.\d++)?"
+_DAY_OF_YEAR: Final = r"(1[0-2]|0?[1-9])/(3[01]|[12]\d|0?[1-9])"
 _TO: Final = r"\s?(?:[-~～–]|—{1,2})\s?"
 _SCALE: Final = r"[十百千]?[万亿]亿?|[百千]"
 _UNIT: Final = units.pattern(0)
@@ -30,12 +31,12 @@ _ZEROS: Final = {"k": 3, "K": 3, "m": 6, "M": 6, "b": 9, "B": 9, "bn": 9}
 _COUNTED: Final = (
     "个|位|次(?!方|元)|天|倍|年(?!代|级)|小时|分钟|秒|点(?!击|评|赞)|刻钟|元(?!月|旦)|块|斤|公里|公斤|千克|千米|米|厘米|毫米|平方|平米|"
     "立方|英里|英寸|海里|人|"
-    "种|条(?!件)|张|本|只|件|杯|瓶|盒|箱|袋|包|桶|碗|盘|辆|台|架|艘|家|名|岁|周(?!年)|个月|克|间|座|层|部(?!门|分|署|队)|篇|首|场(?!地|景|所)|套|双|对|"
-    "把|支(?!持|付|出|援|撑|架)|枝|头|匹|"
-    "棵|朵|颗|份|项|句|段|遍|趟|回|吨|升|亩|公顷|美元|欧元|英镑|日元|港元|万|亿|千|方|边|者|国|市|省|校|队|票|所|起|"
+    "种|条(?!件)|张|本|只|件|杯|瓶|盒|箱|袋|包|桶|碗|盘|辆|台|架|艘|家|名|岁|周(?!年)|个月|克|间|座|层|部(?!门|分|署|队)|篇|首(?![发批测付次期届任款秀播映日周先相选席创])|场(?!地|景|所)|套|双|对|"
+    "科(?![技学幻室目比举员长研普])|把|支(?!持|付|出|援|撑|架)|枝|头|匹|"
+    "棵|朵|颗|份|项|句|段|遍|趟|回|吨|升|亩|公顷|美元|欧(?![洲冠盟])|英镑|日元|港元|万|亿|千|方|边|者|国|市|省|校|队|票|所|起|"
     "例|款|幅|枚|粒|滴|"
-    "片|根|串|顿|餐|节(?!目|点|能)|声(?!明|音|称)|代人|类(?!似|型)|组(?!织|成|件)|届|成|株|则|道|扇|面|批|阵|字|行(?!业|动|驶|政|程)|列|桌|户|口|封|宗|笔|束|股|轮|局|盏|顶|尊|门|副|"
-    "集|胜|负|球|"
+    "片|根|串|顿|餐|节(?!目|点|能)|声(?!明|音|称)|代人|类(?!似|型)|组(?!织|成|件)|届|成|株|则|道|扇|面|批|阵|字(?!头)|行(?!业|动|驶|政|程)|列|桌|户|口|封|宗|笔|束|股|轮|局|盏|顶|尊|门|副|"
+    "集|胜|负|平(?=[\\d，。、的])|球|"
     "分钱|晚|夜|卡|任|盘|连|战(?![平胜败罢成])|室(?!内|外|友)|厅|卫(?!生|星)|厨|步|拍|抽|下|针|剂|拳|脚|眼|秒钟|斗|筐|篮|壶|罐|锅|勺|管|"
     "瓣|团|堆|捆|幕|圈|招|辈|餐|男|女|大(?=\\d|一|两)|小(?=\\d)|听|打(?!印)|挂|记|处|伙|拨|排(?!名|行(?!业|动|驶|政|程)|放)|格(?!式)|助攻|抢断|盖帽|"
     "篮板|失误|犯规|瓦|伏|安(?!全|卓|装)|赫兹|兆|毫克|微克|毫秒|像素|字节|马力|尼特|流明|转(?!发|账|机)|帧"
@@ -54,12 +55,15 @@ _PER: Final = (
 _PORTIONS: Final = "人天日周月年次包盒箱袋瓶件套份组台班桌间车队分秒时"
 
 _COUNTED_NEXT: Final = re.compile(rf"\s?(?:{_COUNTED})")
-_COUNTED_RANGE: Final = re.compile(rf"[到至]\d++\s?(?:{_COUNTED})")
+_COUNTED_RANGE: Final = re.compile(rf"[到至或]\d++\s?(?:{_COUNTED})")
 _CODE_JOINTS: Final = (
     "号码?|尾号|为|是|还|就|仍|都|也|成|改|变|换|叫|填|输入?|选|到|了|的|请|您|你|我|[:：，、…“（(]|\\s|"
-    "\\d{2,}+|[A-Za-z]-?|或者?|和|以及|从|由"
+    "[前后][一二三四五六七八\\d]位(?:数字?)?|\\d{2,}+|[A-Za-z]-?|或者?|和|以及|从|由"
 )
 """What may stand between the name of a code and the code: 密码还是, 验证码：, 状态码是301或."""
+_GAME: Final = r"\d{1,3}[:：]\d{1,3}"
+_AND: Final = r"(?:[、，,/]\s?|\s?(?:以及|[和与及])\s?|\s)"
+"""What stands between the scores of games."""
 _MEASURE_NEXT: Final = re.compile(rf"\s?(?:{_MEASURED}|人)")
 _CLASS_NEXT: Final = re.compile(r"\s?(?:届|级|款|版|新款|赛季|财年|学年)(?!以上)")
 _ROUND_YEAR_NEXT: Final = re.compile(r"\s?(?:年|届|款|版|财年|赛季|学年|[^\d]{0,4}(?:奥运|世界杯|欧洲杯|亚运|世博))")
@@ -75,8 +79,22 @@ _ANSWERED: Final = re.compile(
     f"(?:返回|响应|报错?|抛出?|状态|提示|显示|出现|遇到|碰到|变成|一直|总是|HTTP|错误)(?:{_CODE_JOINTS}|个)*+$"
 )
 """What a server said: 返回502, 一直报404."""
+STATUS: Final = (
+    "Not Found|Bad (?:Gateway|Request)|Internal Server|Service (?:Temporarily |Temporary )?Unavailable|Gateway Time|"
+    "Forbidden|Unauthorized|Too Many|Not (?:Modified|Acceptable|Implemented|Allowed)|Moved|Method Not|Unprocessable|"
+    "(?:Request |Payload )?(?:Timeout|Too Large)|Error(?![A-Za-z])|OK(?![A-Za-z])|Created(?![A-Za-z])|No Content"
+)
+"""What a server says after the number of its answer: 404 Not Found."""
+_FAILING: Final = re.compile(
+    "(?:页面|网页|网站|接口|请求|超时|官网|链接|服务器?|系统)(?:又|都|就|直接|一直|总是?|老是?)?\\s?$"
+)
+"""What fails with a number and no verb: 页面404了."""
+_DIVING: Final = re.compile(
+    "(?:跳水?|跳分别|动作|难度|[臂翻]体?|完成了?|[选使]用了?|第[一二三四五六]跳)[是为的：“、，]{0,2}$|\\d[CD](?:[和与、]|以及)$"
+)
+_DIVE_NEXT: Final = re.compile("”?(?:这[一个]跳|这[一个]动作|动作|的?难度|一跳|[和与、]\\d{3,4}[CD])")
 _ROOM_BEFORE: Final = re.compile(
-    r"(?:单元|[A-Za-z\d一二三四五六七八九十](?:号?[楼栋座幢]|层|门|区)|宿舍|公寓|大厦|酒店|宾馆|"
+    r"(?:单元|[A-Za-z\d一二三四五六七八九十](?:号?[楼栋座幢教]|层|门|区)|宿舍|公寓|大厦|酒店|宾馆|"
     r"房间|包厢|包间|办公楼|教学楼|住|搬到)[的，,\s]?$"
     r"|(?:教室|考场|会议室|病房|诊室|宿舍|房间)(?:[在是为：:]|[改换]到|号)?\s?$"
 )
@@ -86,21 +104,40 @@ _FLIGHT_BEFORE: Final = re.compile(
 )
 _ROOM_ENDS: Final = re.compile(rf"\s?(?:{_MEASURED}|{_MONEY_WORD}|[千百]?[万亿])")
 _CALLED: Final = re.compile("(?:打|拨|呼叫|叫|热线|报警|按|拨通)$")
-_CALLED_NEXT: Final = re.compile("报警|急救|热线|指挥中心|接警|电话|平台|客服|救护车")
+_CALLED_NEXT: Final = re.compile(
+    "(?:[是为][一-鿿]{0,6}?)?(?:客服|热线|急救|报警)|火警|消防|匪警|报警|急救|热线|指挥中心|接警|电话|平台|客服|救护车"
+)
 _NOT_CALLED_NEXT: Final = re.compile(rf"\s?(?:{_COUNTED}|折|分)")
 _SCORE: Final = re.compile(
-    "(?:比分[是为]?|以|比数|局分|总分|场|局|盘|节|点球大战|点球|(?:领|先|落|胜|负|平|赢|输)后?|逼平|战平|暂时)\\s?$"
+    "(?:比分[^，。；\\d]{0,6}|以|比数|局分|总分|场|局|盘|节|(?:战|打|追|扳|改写)成|改写为|[追扳]至|扩大到|点球大战|点球|(?:领|先|落|胜|负|平|赢|输)后?|逼平|战平|暂时)\\s?$"
+)
+_OPEN: Final = re.compile("(?:[日夜早晚午专连加返]场|[开入进散离退到清]场|营业时间|直播|转播)[是为在：:]?\\s?$")
+"""What has a time and no score: 夜场19:30."""
+_CLOCK_ENDS: Final = "(?=左右|许|[，。、）)；]|[发到开]|出[发现]|至|前|后|的|$)"
+"""What follows 分 or 时 that is written after 19:32 and not said twice."""
+_TRAVELLING: Final = re.compile("(?:飞行|行车|运行|车程|航程)(?:时间|时长)?(?:约?为?|是|[:：])?$")
+"""What takes hours and minutes: 飞行时间2:35."""
+_PLAYED: Final = re.compile("处(?![理于罚分在置])|/公里|每公里|/km")
+"""After a place of a recording and a pace: 03:15处, 5:12/公里."""
+_NTH: Final = re.compile("第[一二三四五六七八九十\\d]{1,2}场[是为在：:]?\\s?$")
+_ENDS: Final = re.compile("(?:左右|前|后|才|就|全部)?(?:结束|收官|告终)")
+_UNTIL: Final = re.compile(
+    rf"(?:{_TO}|[至到])(?:[01]?\d|2[0-4])[:：][0-5]\d(?!\d)|\s?(?:[(（]?北京时间|准时|正式|开[赛打播始场放门售]|入场|检票|起飞|发车)"
 )
 _LABELLED_NEXT: Final = re.compile(r"\s?(?:号|栋|幢|单元|室|楼|线|型|系列|款|版)")
 _SCORE_NEXT: Final = re.compile(
     rf"\s?(?:[大险惜完横轻再]?[胜负败赢输]|[获取]胜|[大小]?逆转|击败|战[胜平]|力克|领先|落后|淘汰|绝杀|逼平|打平|横扫|"
     rf"拿下|告负|失利|的?[大总]?比分|不敌|"
-    rf"告终|结束|收官|[{HANZI}]{{1,6}}队)"
+    rf"平(?![均台方时安常原板凡稳分])|告终|结束|收官|[{HANZI}]{{1,6}}队)"
 )
 _RATIO: Final = re.compile("(?:比例尺?|[配占对]?比|比[率值]|按照?|赔率|[勾]?兑|稀释|混合|宽高)[是为约]?\\s?$")
-_LASTING: Final = re.compile("(?:时长|用时|耗时|片长|历时|成绩|配速|时间仅)[是为约]?\\s?$")
-_LASTING_NEXT: Final = re.compile("的?(?:成绩|用时|完赛|夺冠|冲线|跑完|撞线|夺魁|摘金)")
-_POINTS: Final = re.compile("(?:[得拿差输赢丢扣加砍罚抢追]|领先|落后|净胜|仅差|只差)(?:了|到|下|回)?$")
+_LASTING: Final = re.compile(
+    "(?:时长|用时|耗时|片长|历时|成绩|配速|全程|时间仅|[还只仅]剩(?:下|余)?|剩余|每隔|倒计时|(?:结束|终场)前|读秒|[跑游骑划走]出?了|花了|耗费)[是为约]?\\s?$"
+)
+_LASTING_NEXT: Final = re.compile("的?(?:成绩|用时|时间(?:完成|跑完|夺)|完赛|夺冠|冲线|跑完|撞线|夺魁|摘金)")
+_NO_POINTS: Final = "[钟\\d音法厂部店队会行院局校类频位度辨贝线制期]|公司|之(?![差优])"
+"""What after 2分 makes it no points: 2分钟, 2分店."""
+_NO_COUNT: Final = re.compile("(?:[第点A-Za-z\\d.·:：/-]|(?<!小)时)\\s?$")
 _CARD: Final = re.compile(
     "(?:显卡|[NA]卡|GPU)(?:[从是用换买上装了成为的到至：:]*|[^，。]{0,12}升级?到)$"
     "|(?:[一两几双单\\d][张卡]|\\d{2}[Gg][Bb]?)的?$"
@@ -117,8 +154,11 @@ _NEGATIVE: Final = re.compile("(?:[为是到至达于约值额温得分化比负
 _NAME_BEFORE: Final = re.compile(f"[{HANZI}]$")
 _DATED: Final = re.compile("(?:[今明昨后]天|预计|截[止至]|日期|时间|定[在于]|将于|[于从至到])[:：]?\\s?$")
 _DATED_NEXT: Final = re.compile(
-    r"\s?(?:[到发]货|上线|上映|截止|开[始售卖业学]|妇女节|情人节|见面|见|交|前|之前|回来|出发|考试|过期|生效|[(（]?(?:周[一二三四五六日]|星期)|[晚早]|[上下中]午|\d{1,2}[:：点])"
+    r"\s?(?:[到发]货|上线|上映|截止|开[始售卖业学]|妇女节|情人节|是?[^，。\\d/]{0,5}节|见面|见|交|前|之前|回来|出发|考试|过期|生效|[(（]?(?:周[一二三四五六日]|星期)|[晚早]|[上下中]午|\d{1,2}[:：点])"
 )
+_CHANGED: Final = re.compile("(?:[升降涨减增跌加缩占达高少低][到至]|不到|\\d/\\d{1,2}[到至])$")
+_CHANGED_NEXT: Final = re.compile("[升降涨减增跌提下上缩]")
+"""Beside shares that change: 从1/3升到2/3."""
 _SHARED_NEXT: Final = re.compile(r"\s?(?:的|是|为|左右|以上|=|杯|英?寸|$)")
 _CHAT: Final = re.compile("(?:^|[，。！？、~～…“”\\s]|[哈啊呀了吧呢哦])$")
 _CHAT_NEXT: Final = re.compile(
@@ -136,6 +176,7 @@ _NUMBERED_NEXT: Final = re.compile("型|期|级|类|卷|章|部|届|世|阶段|�
 _RANGED: Final = re.compile(
     "(?:^|[^A-Za-z\\d])\\d++[A-Za-z]{0,2}\\s?$|[年月日号点时分秒%度元CF午个天米克一二三四五六七八九十]\\s?$"
 )
+_WEEKDAY: Final = re.compile("(?:周|星期|礼拜)[一二三四五六日天]\\s?$")
 _PRICED: Final = re.compile(r"[¥$€£]\s?[\d.,]++$")
 _NAMED_YEAR: Final = re.compile("[A-Za-z]{3,} $")
 _PAID_FOR: Final = re.compile(f"\\d(?:[元块]|美元)(?:起|/[{HANZI}]{{1,3}})$")
@@ -150,7 +191,7 @@ _PLACED: Final = (
 _KNOWN: Final = {
     "985": "九八五", "211": "二幺幺", "996": "九九六", "12306": "幺二三零六", "12315": "幺二三幺五",
     "10086": "幺零零八六",
-    "618": "六幺八", "315晚会": "三幺五晚会",
+    "911事件": "九幺幺事件", "315打假": "三幺五打假", "618": "六幺八", "315晚会": "三幺五晚会",
 }  # fmt: skip
 """Numbers that are names: universities, working hours, hotlines, a sale."""
 _SYMBOLS: Final = {
@@ -222,13 +263,24 @@ def _year_last(match: Match) -> str | None:
 def _month_and_day(match: Match) -> str | None:
     """5/20 where the words around it speak of a day, or 11/25, which no fraction is; elsewhere it is a fraction."""
     unlike = len(match[1]) == 2 and int(match[1]) < int(match[2]) and not after(match, _SHARED_NEXT)
-    dated = unlike or before(match, _DATED) or after(match, _DATED_NEXT)
+    shared = before(match, _CHANGED) or after(match, _CHANGED_NEXT)
+    dated = unlike or after(match, _DATED_NEXT) or (before(match, _DATED) and not shared)
     return f"{zh_cardinal(match[1])}月{zh_cardinal(match[2])}日" if dated else None
 
 
+def _days(match: Match) -> str | None:
+    """5/1-5/5: days, if they follow one another."""
+    first, last = (int(match[1]), int(match[2])), (int(match[3]), int(match[4]))
+    if first >= last:
+        return None
+    return "到".join(f"{zh_cardinal(str(month))}月{zh_cardinal(str(day))}日" for month, day in (first, last))
+
+
 def _years(match: Match) -> str | None:
-    first, word, last = match[1], match[2] or "", match[3]
-    return f"{zh_digits(first)}{word.strip()}到{zh_digits(last)}" if int(first) < int(last) else None
+    first, word, last = match[1], match[2] or "", match[4]
+    if int(first) >= int(last):
+        return None
+    return f"{zh_digits(first)}{word.strip()}{_to(match[3])}{zh_digits(last)}"
 
 
 def _year(match: Match) -> str | None:
@@ -245,19 +297,37 @@ def _year(match: Match) -> str | None:
 def _clock(match: Match) -> str | None:
     hour, minute, second, half = match[1], match[2], match[3], match[4]
     lasting = bool(second) and after(match, _LASTING_NEXT)
-    if not lasting and (before(match, _SCORE) or before(match, _RATIO) or after(match, _SCORE_NEXT)):
+    if not lasting and before(match, _RATIO):
         return None
-    if lasting or before(match, _LASTING):
-        marks = ("小时", "分", "秒") if second else ("分", "秒")
-        parts = (part for part in (hour, minute, second) if part)
-        said = "".join(zh_cardinal(str(int(part))) + mark for part, mark in zip(parts, marks, strict=True))
-        return "两小时" + said[3:] if said.startswith("二小时") else said
+    if not lasting and not _is_time(match) and (before(match, _SCORE) or after(match, _SCORE_NEXT)):
+        return None
+    if lasting or before(match, _LASTING) or after(match, _PLAYED):
+        return _length([int(part) for part in (hour, minute, second) if part])
+    if not second and before(match, _TRAVELLING):
+        return _length([int(hour), int(minute), 0])
     said = _hour(hour, half, match)
     if int(minute) or second:
         said += ("零" if minute[0] == "0" and int(minute) else "") + zh_cardinal(str(int(minute))) + "分"
     if second:
         said += ("零" if second[0] == "0" and int(second) else "") + zh_cardinal(str(int(second))) + "秒"
     return said
+
+
+def _length(parts: list[int]) -> str:
+    """A length of time: [2, 35] is 两分三十五秒, [0, 59] is 五十九秒, [12, 0] is 十二分钟."""
+    pairs = [*zip(parts, ("小时", "分", "秒")[-len(parts) :], strict=True)]
+    while len(pairs) > 1 and not pairs[-1][0]:
+        pairs.pop()
+    while len(pairs) > 1 and not pairs[0][0]:
+        pairs.pop(0)
+    said = "".join(zh_cardinal(str(part)) + mark for part, mark in pairs) + "钟" * (pairs[-1][1] == "分")
+    return "两" + said[1:] if said.startswith(("二小时", "二分")) else said
+
+
+def _is_time(match: Match) -> bool:
+    """Whether a:b is no score whatever stands beside it: 夜场19:30, 首场9:05, 第二场19:35, 9:30结束."""
+    whole = match[2][0] == "0" or (match[2][1] in "05" and (before(match, _NTH) or after(match, _ENDS)))
+    return whole or before(match, _OPEN) or after(match, _UNTIL)
 
 
 def _hour(hour: str, half: str | None, match: Match) -> str:
@@ -304,6 +374,33 @@ def _scores(match: Match) -> str | None:
     if not (falls or before(match, _SCORE) or after(match, _SCORE_NEXT)) or after(match, _MEASURE_NEXT):
         return None
     return re.sub(r"\d+", lambda figure: zh_cardinal(figure.group()), re.sub("[-–:：]", "比", match.group()))
+
+
+def _games(match: Match) -> str | None:
+    """25:19、25:22和15:13: where one is no time of day, or they do not rise, all are scores.
+
+    So are 13:21、21:17、21:19, each of them won with 21 points, now by the one and now by the other.
+    """
+    games = [*map(re.Match.groups, re.finditer(r"(\d+)[:：](\d+)", match.group()))]
+    clocks = all(int(hour) < 24 and len(minute) == 2 and int(minute) < 60 for hour, minute in games)
+    times = [int(hour) * 60 + int(minute) for hour, minute in games]
+    if any(len(minute) == 2 and minute[0] == "0" for _, minute in games):
+        return None
+    won = {max(int(ours), int(theirs)) for ours, theirs in games}
+    alike = len({int(ours) > int(theirs) for ours, theirs in games}) == 2 and won in ({11}, {21}, {25})
+    rises = (
+        clocks and times == sorted(times) and not alike and not before(match, _SCORE) and not after(match, _SCORE_NEXT)
+    )
+    if rises or before(match, _RATIO):
+        return None
+    return re.sub(r"\d+", lambda figure: zh_cardinal(figure.group()), re.sub("[:：]", "比", match.group()))
+
+
+def _dive(match: Match) -> str | None:
+    """A dive by its number: 207C, 5253B. B and A are units too, so that diving must be near."""
+    if match[2] in "AB" and not before(match, _DIVING) and not after(match, _DIVE_NEXT):
+        return None
+    return f"{zh_digits(match[1])} {match[2]}"
 
 
 def _festival(match: Match) -> str:
@@ -360,9 +457,14 @@ def _price(number: str) -> str:
 
 
 def _percents(match: Match) -> str:
-    name = "百分之" if match[5] == "%" else "千分之"
+    name = "百分之" if match[6] == "%" else "千分之"
     low = name + _number(match[1])
-    return f"{low}到{'负' if match[3] else ''}{name}{_number(match[4])}"
+    return f"{low}{_to(match[3])}{'负' if match[4] else ''}{name}{_number(match[5])}"
+
+
+def _to(written: str) -> str:
+    """至 stays; a dash is 到."""
+    return "至" if written == "至" else "到"
 
 
 def _negative(match: Match) -> str | None:
@@ -495,10 +597,12 @@ def _table() -> Table:
         Rule("date", r"((?:19|20)\d\d)[-/.](0[1-9]|1[0-2])(?![\d.]|[-/]\d|\s?[元%万亿倍米])", _year_month, next="-/."),
         Rule("date", r"((?:19|20)\d\d)[-/](\d\d)(?=\s?(?:赛季|学年|财年|年度))",
              lambda m: zh_digits(m[1] + m[2]), next="-/"),
-        Rule("date", rf"(\d{{4}})(\s?年)?(?:{_TO}|至|到)(\d{{4}})(?=\s?(?:年|学年|赛季|届|财年))", _years, next="h -a"),
-        Rule("date", rf"((?:19|20)\d\d)(){_TO}((?:19|20)\d\d)(?![\d.元万亿:-])", _years, next=" -"),
+        Rule("date", rf"(\d{{4}})(\s?年)?({_TO}|至|到)(\d{{4}})(?=\s?(?:年|学年|赛季|届|财年))", _years, next="h -a"),
+        Rule("date", rf"((?:19|20)\d\d)()({_TO})((?:19|20)\d\d)(?![\d.元万亿:-])", _years, next=" -"),
         Rule("date", rf"(\d{{3}})(?=年?{_TO}\d{{3,4}}年)|(?<=年[-~～–—])(\d{{3}})(?=年)",
              lambda m: zh_digits(m.group()), next="h -"),
+        Rule("date", rf"{_DAY_OF_YEAR}(?:{_TO}|[到至]){_DAY_OF_YEAR}(?![\d/]|\.\d)",
+             _days, next="/"),
         Rule("date", r"(1[0-2]|[1-9])/(3[01]|[12]\d|[1-9])(?![\d/]|\.\d)",
              _month_and_day, next="/"),
         Rule("date", r"(\d{3,4}|0\d|[5-9][1-9])(?=\s?年(?!代|级|后|来|内|间|的历史|以|前))", _year, next="h "),
@@ -519,8 +623,11 @@ def _table() -> Table:
              next="h"),
         Rule("time", r"(?:(\d)[:：])?([0-5]?\d)[:：]([0-5]\d)\.(\d{1,3})(?![\d:.])",
              lambda m: (f"{zh_cardinal(m[1])}小时" if m[1] else "")
-             + f"{zh_cardinal(str(int(m[2])))}分{zh_cardinal(str(int(m[3])))}秒{zh_digits(m[4])}", next=":"),
-        Rule("time", rf"([01]?\d|2[0-4])[:：]([0-5]\d)(?:[:：]([0-5]\d))?(?!\d|[:：]\d)(?:\s?{half})?",
+             + ("两" if int(m[2]) == 2 else zh_cardinal(str(int(m[2]))))
+             + f"分{zh_cardinal(str(int(m[3])))}秒{zh_digits(m[4])}", next=":"),
+        Rule("score", rf"{_GAME}(?:{_AND}{_GAME}){{1,8}}(?![\d:：.]|{_TO}\d)", _games, next=":"),
+        Rule("time",
+             rf"([01]?\d|2[0-4])[:：]([0-5]\d)(?:[:：]([0-5]\d))?(?!\d|[:：]\d)(?:\s?{half})?(?:[分时]{_CLOCK_ENDS})?",
              _clock, next=":"),
         Rule("time", rf"(1[0-2]|[1-9])\s?{half}", lambda m: _hour(m[1], m[2], m), next=" a"),
         Rule("time", r"(\d{1,2})'\s?(\d{1,2})(?:\"|'')",
@@ -542,10 +649,19 @@ def _table() -> Table:
         Rule("code", r"0x([\dA-Fa-f]{1,16})(?![A-Za-z\d])", lambda m: f"零 x {_spelled(m[1])}", next="a"),
         Rule("code", r"([1-5]\d\d)(?!\d|[.,]\d|%)",
              lambda m: zh_digits(m[1]) if before(m, _ANSWERED) and not after(m, _ROOM_ENDS) else None),
+        Rule("code", rf"([1-5]\d\d)(?=\s?(?:{STATUS}))", lambda m: zh_digits(m[1]), next=" a"),
+        Rule("code", r"(40[0134]|50[0234])(?!\d|[.,]\d|%)",
+             lambda m: zh_digits(m[1]) if before(m, _FAILING) and not after(m, _ROOM_ENDS) else None),
         Rule("room", r"([1-9]\d?[0-4]\d)(?!\d|[.,:-]\d|%)(?<!00)",
              lambda m: zh_digits(m[1], "幺") if before(m, _ROOM_BEFORE) and not after(m, _ROOM_ENDS) else None),
         Rule("code", r"(?<=波音)(7\d7)-(\d00|\d\d?)(?!\d)",
              lambda m: f"{zh_digits(m[1])}杠{zh_cardinal(m[2])}", next="-"),
+        Rule("code", r"([1-6]\d{2,3})([A-D])(?![A-Za-z\d])",
+             _dive, next="a"),
+        Rule("code", r"(\d{4,5})(?=(?:H[SX]?|XT?|KF|U)(?![A-Za-z\d]))|(1\d{4})(?=K(?![A-Za-z\d]))",
+             lambda m: _serial(m.group()), next="a"),
+        Rule("code", r"(?<=宝马)(\d{3})(?!\d)", lambda m: zh_digits(m[1])),
+        Rule("code", r"(\d{3})(?=[CDEHXYZ](?![A-Za-z\d]))", lambda m: _serial(m[1]), next="a"),
         Rule("code", rf"(\d{{3,5}})(?!\d)(?=\s?(?:{_PLACED}))|(\d{{3,4}})(?!\d)(?=路(?!程|途|口|费|线))",
              lambda m: zh_digits(m.group(), "幺")),
         Rule("code", r"(?<=[机空歼轰运直音客龙麟玑])(\d{2,4})(?![\d.,]|\s?(?:万|亿|个|元|人|年|架|台|岁|%))",
@@ -563,7 +679,7 @@ def _table() -> Table:
         # shares and measures
         Rule("angle", r"(\d{1,3})°\s?(\d{1,2})'(?:(\d{1,2})(?:\"|''))?",
              lambda m: f"{zh_cardinal(m[1])}度{_number(m[2])}分" + (f"{_number(m[3])}秒" if m[3] else ""), next="a"),
-        Rule("percent", rf"({_N})([%‰]?)(?:{_TO}|至|到)(-?)({_N})([%‰])", _percents, next="h -.,a"),
+        Rule("percent", rf"({_N})([%‰]?)({_TO}|至|到)(-?)({_N})([%‰])", _percents, next="h -.,a"),
         Rule("percent", rf"({_N})\s?([%‰])",
              lambda m: ("百分之" if m[2] == "%" else "千分之") + _number(m[1]), next=" .,a"),
         Rule("unit", rf"({_N})[Ww](?=用户|粉|播放|阅读|人|元|块|点赞|年薪)",
@@ -593,13 +709,18 @@ def _table() -> Table:
              lambda m: f"{zh_cardinal(m[1])}杠{zh_cardinal(m[2])}", next="-"),
         Rule("range", rf"({_N}){_TO}({_N})(?!\d|[-~～–—]\d)", _range, next=" -.,"),
         Rule("time", r"2(?=分\d{1,2}秒)(?<![点时]2)", lambda m: "两", next="h"),
-        Rule("score", r"2(?=分(?![之钟\d]))", lambda m: "两" if before(m, _POINTS) else None, next="h"),
+        Rule("score", rf"2(?=分(?!{_NO_POINTS}))", lambda m: None if before(m, _NO_COUNT) else "两", next="h"),
         Rule("serial", r"([1-5]0[5-9]0)(?![\d.,:%/-]|\s?[元块点万亿])",
              lambda m: zh_digits(m[1]) if before(m, _CARD) or after(m, _CARD_NEXT) else None),
-        Rule("range", r"2(?=[到至]\d)", lambda m: "两" if _COUNTED_RANGE.match(m.string, m.end()) else None, next="h"),
+        Rule("range", r"2(?=[到至或]\d)",
+             lambda m: "两" if _COUNTED_RANGE.match(m.string, m.end()) else None, next="h"),
         Rule("range", rf"([1-9])、([1-9])(?=\s?(?:{_COUNTED}))", _few, next="h"),
         Rule("unit", rf"({_N})/({_N})\s?(mmHg|Hz|kHz|V|mAh)(?![A-Za-z])",
              lambda m: f"{_number(m[1])}、{_number(m[2])}{units.in_mandarin(m[3])}", next="/.,"),
+        Rule("list", r"\d{1,3}(?:/\d{1,3}){2,5}(?![\d/.])",
+             lambda m: "、".join(map(zh_cardinal, m.group().split("/"))), next="/"),
+        Rule("list", r"(\d{1,3})/(\d{1,3})(?=\s?(?:[楼层帧期档](?!的一)|人[桌间份]|号[线楼]|路(?:公交|车)))",
+             lambda m: f"{zh_cardinal(m[1])}、{zh_cardinal(m[2])}", next="/"),
         Rule("fraction", r"(?:(\d{1,4})\s)?(\d{1,9})/(\d{1,9})(?![\d/]|\.\d)", _fraction, next=" /"),
         Rule("sum", rf"({_N})\s?[xX×*](?!3D)\s?(?={_N})", lambda m: _number(m[1]) + "乘", next=" .,a"),
         Rule("number", _N, _plain),
@@ -612,6 +733,9 @@ def _table() -> Table:
         Rule("money", money, _money),
         Rule("number", r"\.(?<![A-Za-z\d]\.)(\d++)", lambda m: "零点" + zh_digits(m[1])),
         Rule("minus", r"-(?=\d)(?<![\dA-Za-z)）年月日点时分秒号%°]-)", _negative),
+        Rule("range", r"(?:[-~～–]|—{1,2})\s?(?=(?:周|星期|礼拜)[一二三四五六日天])",
+             lambda m: "到" if before(m, _WEEKDAY) else None),
+        Rule("range", r"[~～](?=[一二三四五六七八九十])(?<=[一二三四五六七八九十两][~～])", lambda m: "到"),
         Rule("range", r"(?:[-~～–]|—{1,2})\s?(?=[\d¥$-])", lambda m: "到" if before(m, _RANGED) else None),
         Rule("power", rf"\^(-?\d{{1,3}})(?:\s?({_UNIT}))?(?:/({_UNIT}))?", _power),
         Rule("sign", rf"\+(?={_N}\s?[%‰])(?<![A-Za-z\d)%]\+)", lambda m: "正"),
@@ -672,7 +796,7 @@ def _table() -> Table:
     ]  # fmt: skip
     words = (
         r"[A-Za-z]++(?=[-_ ·]?\d|\$\d|\.\s?\d|[+#])|[IVX]++(?![A-Za-z])|vs(?![A-Za-z])|Ctrl(?![A-Za-z])"
-        "|(?<=每)[A-Za-z]++"
+        rf"|(?<=每)[A-Za-z]++|(?<={plate})[A-Z](?=[·• -]?[A-Z\d]{{5,6}}(?![A-Za-z\d]))"
     )
     return Table(
         figures,

@@ -36,6 +36,8 @@ _FULL_WIDTH: Final = re.compile("[\uff01-\uff5e\u3000]+")
 # Between hanzi and Chinese punctuation: a stretch that may be English.
 _BORDERS: Final = rf"{HANZI}，。！？；：、（）“”《》「」『』【】\n"
 _STRETCH: Final = re.compile(rf"(?<![^{_BORDERS}])[^{_BORDERS}A-Za-z]*+[A-Za-z][^{_BORDERS}]*+")
+_ANSWER: Final = re.compile(rf"\s?[1-5]\d\d\s(?:{mandarin_numbers.STATUS})")
+"""What a server answers is no English phrase, whose figures would be English: 404 Not Found."""
 _WORD: Final = re.compile(r"(?<![A-Za-z\d.@/_-])[A-Za-z]+(?:'[a-z]+)?(?![A-Za-z@/_-]|\.[A-Za-z])")
 _PLAIN_WORD: Final = re.compile(r"(?<![A-Za-z\d.@/_-])[a-z]{2,}(?![A-Za-z@/_-]|\.[A-Za-z])")
 _FUNCTION_WORDS: Final = frozenset(
@@ -204,6 +206,8 @@ def _say(text: str, lang: Language, unspoken: list[str], changes: list[Change]) 
     said: list[str] = []
     at = 0
     for match in _STRETCH.finditer(text):
+        if _ANSWER.match(match.group()):
+            continue
         if _FIGURES.search(match.group()) and _is_english(match.group()[:_ENOUGH], mixed=mixed):
             said.append(mandarin_numbers.say(text, changes, seen, at, match.start()))
             said.append(english_numbers.say(text, changes, seen, match.start(), match.end()))

@@ -20,7 +20,7 @@ from tts_server.gateway import StartError
 from tts_server.logs import get_logger
 from tts_server.metrics import Metrics
 from tts_server.server import run
-from tts_server.speech import Pcm, Speech, SpeechRequest, Timings, Voice
+from tts_server.speech import Pcm, Reuse, Speech, SpeechRequest, Timings, Voice
 
 VOICE = Voice("female", "standard", "female", ("zh", "en"), "held", 22050)
 log = get_logger("held")
@@ -31,6 +31,7 @@ class HeldSpeech:
         self.voice = VOICE
         self.timings = Timings()
         self.unspoken: tuple[str, ...] = ()
+        self.reuse: Reuse = "MISS"
         self._gateway = gateway
 
     async def __aiter__(self) -> AsyncIterator[Pcm]:
@@ -49,6 +50,7 @@ class HeldGateway:
         self.released = asyncio.Event()
         self.cancelled = asyncio.Event()
         self.draining = False
+        self.cache = None
         self._trouble = trouble
         self._live = 0
         self._idle = asyncio.Event()

@@ -8,7 +8,7 @@ import os
 import random
 import signal
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +17,12 @@ import numpy.typing as npt
 import pytest
 import pytest_asyncio
 
+from inference import protocol
 from inference.utterance import Manner
+from shm.channel import Channel
 from shm.segment import PREFIX
 from tests.engines import CRASH, HANG, RAISE, SLOW, load_autoregressive, load_tone, whole
+from tts_server import pool as pools
 from tts_server.config import Settings
 from tts_server.errors import (
     DeadlineExceeded,
@@ -48,6 +51,7 @@ async def running(
             "workers": 2,
             "voices_dir": voices_dir,
             "cache_dir": tmp_path,
+            "cache_bytes": 0,  # everything is to be made here; test_cache.py is about the rest
             "hang_s": 1.0,
             "start_timeout_s": 120.0,
             **changes,
@@ -241,7 +245,7 @@ async def test_a_poisonous_text_fails_alone_and_is_remembered(
 
 def _restarts(gateway: SpeechGateway) -> int:
     value = gateway.metrics.registry.get_sample_value
-    reasons = ("died", "hung", "recycled")
+    reasons = ("died", "hung", "recycled", "broken")
     return int(sum(value("tts_worker_restarts_total", {"engine": "standard", "reason": r}) or 0 for r in reasons))
 
 
@@ -305,6 +309,57 @@ async def test_too_much_at_once_is_refused_at_the_door(voices_dir: Path, tmp_pat
         assert_nothing_is_left(gateway)
 
 
+async def test_streams_that_nobody_hurries_to_hear_keep_nobody_out(voices_dir: Path, tmp_path: Path) -> None:
+    book = "第一句话。" * 900
+    async with running(voices_dir, tmp_path, max_queue_s=1.0) as gateway, AsyncExitStack() as stack:
+        for _ in range(3):
+            listening = aiter(await stack.enter_async_context(gateway.speak(ask(gateway, book, streamed=True))))
+            await anext(listening)
+        request = ask(gateway, "好。")
+        np.testing.assert_array_equal(await hear(gateway, request), expected(request))
+    async with running(voices_dir, tmp_path, max_queue_s=1.0) as gateway, gateway.speak(ask(gateway, book)):
+        with pytest.raises(QueueFull):  # whole ones are waited for, and count
+            await hear(gateway, ask(gateway, book))
+
+
+async def test_a_stream_outlasts_its_deadline_if_it_is_heard_in_time(gateway: SpeechGateway) -> None:
+    request = ask(gateway, LONG, streamed=True, pitch_semitones=SLOW, deadline_s=0.3)
+    heard = []
+    async with gateway.speak(request) as speech:
+        async for pcm in speech:
+            heard.append(pcm)
+            await asyncio.sleep(0.03)  # a listener
+    np.testing.assert_array_equal(np.concatenate(heard), expected(request))
+
+
+async def test_a_stream_whose_audio_stops_coming_expires(voices_dir: Path, tmp_path: Path) -> None:
+    async with running(voices_dir, tmp_path, hang_s=60.0, workers=1) as gateway:
+        async with gateway.speak(ask(gateway, LONG, streamed=True, deadline_s=0.5)) as speech:
+            listening = aiter(speech)
+            await anext(listening)
+            os.kill(pids(gateway)[0], signal.SIGSTOP)
+            with pytest.raises(DeadlineExceeded):
+                async for _ in listening:
+                    pass
+        os.kill(pids(gateway)[0], signal.SIGKILL)
+
+
+@pytest.mark.parametrize("streamed", [False, True], ids=["whole", "streamed"])
+async def test_books_do_not_starve_a_greeting(gateway: SpeechGateway, streamed: bool) -> None:
+    books = [
+        asyncio.create_task(
+            hear(gateway, ask(gateway, f"第{number}本。{LONG}", streamed=streamed, pitch_semitones=SLOW))
+        )
+        for number in range(6)
+    ]
+    await hear(gateway, ask(gateway, "好。"))
+    greeting = ask(gateway, "你好。", streamed=True)
+    np.testing.assert_array_equal(await hear(gateway, greeting), expected(greeting))
+    assert not any(book.done() for book in books)
+    await asyncio.gather(*books)
+    assert_nothing_is_left(gateway)
+
+
 async def test_draining_finishes_what_was_accepted_and_refuses_the_rest(voices_dir: Path, tmp_path: Path) -> None:
     async with running(voices_dir, tmp_path) as gateway:
         request = ask(gateway, LONG, pitch_semitones=SLOW)
@@ -357,13 +412,98 @@ async def test_nothing_is_left_on_the_machine(voices_dir: Path, tmp_path: Path) 
     assert _alive(children) == []
 
 
-async def test_without_a_worker_callers_are_told_to_come_back(voices_dir: Path, tmp_path: Path) -> None:
+async def test_without_a_worker_callers_wait_for_the_next_one_but_not_for_long(
+    voices_dir: Path, tmp_path: Path
+) -> None:
     async with running(voices_dir, tmp_path, workers=1) as gateway:
         os.kill(pids(gateway)[0], signal.SIGKILL)
         while all(gateway.ready().values()):  # noqa: ASYNC110  (a death has no event)
             await asyncio.sleep(0.01)
+        await hear(gateway, ask(gateway, "好。"))
+    async with running(voices_dir, tmp_path, workers=1, max_queue_s=0.1) as gateway:
+        os.kill(pids(gateway)[0], signal.SIGKILL)
+        while all(gateway.ready().values()):  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(0.2)
         with pytest.raises(EngineUnavailable):
             await hear(gateway, ask(gateway, "好。"))
-        while not all(gateway.ready().values()):  # noqa: ASYNC110
-            await asyncio.sleep(0.05)
+
+
+async def test_a_text_that_callers_gave_up_on_is_blamed_all_the_same(voices_dir: Path, tmp_path: Path) -> None:
+    async with running(voices_dir, tmp_path, hang_s=0.5) as gateway:
+        while _restarts(gateway) < 3:
+            with pytest.raises((DeadlineExceeded, EngineFailed)):
+                await hear(gateway, ask(gateway, "毒药。", pitch_semitones=HANG, deadline_s=0.2))
+        with pytest.raises(EngineFailed):
+            await hear(gateway, ask(gateway, "毒药。"))
+        assert_nothing_is_left(gateway)
+
+
+async def test_copies_of_a_poisonous_text_cost_no_more_workers_than_one(voices_dir: Path, tmp_path: Path) -> None:
+    async with running(voices_dir, tmp_path) as gateway:
+        copies = [hear(gateway, ask(gateway, "毒药。", pitch_semitones=CRASH)) for _ in range(8)]
+        ends = await asyncio.gather(*copies, return_exceptions=True)
+        assert {type(end) for end in ends} == {EngineFailed}
+        assert _restarts(gateway) <= 4  # both workers may have had one at first
+        assert_nothing_is_left(gateway)
+
+
+@pytest.mark.parametrize("fault", ["spawn", "channel"])
+async def test_a_worker_that_cannot_be_started_is_tried_again(
+    voices_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: str
+) -> None:
+    monkeypatch.setattr(pools, "LONGEST_DELAY_S", 0.2)
+    async with running(voices_dir, tmp_path) as gateway:
+        where, name = (pools._SPAWN.Process, "start") if fault == "spawn" else (Channel, "create")
+        with monkeypatch.context() as broken:
+            failures = []
+
+            def fail(*_: Any, **__: Any) -> None:
+                failures.append(1)
+                raise BlockingIOError(11, "no more processes")
+
+            broken.setattr(where, name, fail)
+            os.kill(pids(gateway)[0], signal.SIGKILL)
+            while len(failures) < 2:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+        while len(pids(gateway)) < 2:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+        request = ask(gateway, LONG)
+        np.testing.assert_array_equal(await hear(gateway, request), expected(request))
+
+
+def _remove_segment(worker: Any) -> None:
+    Path("/dev/shm", worker.channel._segment.name).unlink()  # noqa: S108
+
+
+async def test_shared_memory_that_somebody_removed_costs_nothing_but_itself(voices_dir: Path, tmp_path: Path) -> None:
+    async with running(voices_dir, tmp_path, workers=1) as gateway:
+        hearing = asyncio.create_task(hear(gateway, request := ask(gateway, LONG, pitch_semitones=SLOW)))
         await hear(gateway, ask(gateway, "好。"))
+        (worker,) = gateway._pools["standard"]._workers.values()
+        _remove_segment(worker)
+        os.kill(worker.pid, signal.SIGKILL)
+        np.testing.assert_array_equal(await hearing, expected(request))
+
+
+async def test_a_record_that_makes_no_sense_costs_its_worker_and_nobody_else(
+    voices_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with running(voices_dir, tmp_path, workers=1) as gateway:
+        hearing = asyncio.create_task(hear(gateway, request := ask(gateway, LONG, pitch_semitones=SLOW)))
+        await hear(gateway, ask(gateway, "好。"))
+        broken = [b"\xff"]
+        decode = protocol.decode
+        monkeypatch.setattr(protocol, "decode", lambda record: decode(broken.pop() if broken else record))
+        np.testing.assert_array_equal(await hearing, expected(request))
+        assert _restarts(gateway) == 1
+
+
+async def test_stopping_fails_what_is_left(voices_dir: Path, tmp_path: Path) -> None:
+    async with running(voices_dir, tmp_path) as gateway:
+        tasks = [asyncio.create_task(hear(gateway, ask(gateway, LONG, pitch_semitones=SLOW))) for _ in range(40)]
+        await hear(gateway, ask(gateway, "好。"))
+        await gateway.stop()
+        ends = await asyncio.gather(*tasks, return_exceptions=True)
+        assert {type(end) for end in ends} <= {EngineFailed, np.ndarray}
+        assert_nothing_is_left(gateway)

@@ -40,6 +40,9 @@ async def test_everything_that_happens_is_counted_under_its_name() -> None:
     metrics.batch_sent("standard", 5)
     metrics.chunk("standard", 0.01, 2.5)
     metrics.worker_restarted("standard", "hung")
+    metrics.long_job("accepted")
+    metrics.unfinished_jobs({"queued": 4, "running": 2})
+    metrics.callback("waiting")
     for name, labels, value in [
         ("tts_requests_total", {"route": "/api/tts", "status": "200"}, 1),
         ("tts_requests_total", {"route": "/api/tts", "status": "503"}, 1),
@@ -55,6 +58,10 @@ async def test_everything_that_happens_is_counted_under_its_name() -> None:
         ("tts_inference_seconds_sum", {"engine": "standard"}, 0.01),
         ("tts_audio_seconds_total", {"engine": "standard"}, 2.5),
         ("tts_worker_restarts_total", {"engine": "standard", "reason": "hung"}, 1),
+        ("tts_long_jobs_total", {"outcome": "accepted"}, 1),
+        ("tts_long_jobs_total", {"outcome": "done"}, 0),
+        ("tts_long_jobs_unfinished", {"state": "queued"}, 4),
+        ("tts_callbacks_total", {"state": "waiting"}, 1),
         ("tts_event_loop_lag_seconds_count", {}, 0),
     ]:
         assert await _value(metrics, name, **labels) == value, name

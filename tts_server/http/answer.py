@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import time
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing
 from typing import Final, Protocol
@@ -13,12 +14,13 @@ from aiohttp import web
 
 from tts_server.encoding import CONTENT_TYPES
 from tts_server.errors import TTSError
+from tts_server.http.kept import Kept
 from tts_server.http.middlewares import note_failure, unexpected
 from tts_server.http.rendering import Rendering
 from tts_server.http.requests import Delivery
 from tts_server.http.sending import ClientGone, send
 from tts_server.http.services import SERVICES
-from tts_server.speech import Speech, SpeechRequest
+from tts_server.speech import Speech, SpeechRequest, Timings
 
 WRITE_BYTES: Final = 1 << 16
 """Sent at once: what aiohttp buffers before it waits for the client. 1.4 s of audio as pcm."""
@@ -27,30 +29,51 @@ TOKENS_PER_S: Final = 20
 
 
 async def answer(
-    request: web.Request, wanted: SpeechRequest, speech: Speech, delivery: Delivery, since_s: float
+    request: web.Request,
+    wanted: SpeechRequest,
+    speech: Speech,
+    delivery: Delivery,
+    since_s: float,
+    place: Kept | None = None,
 ) -> web.StreamResponse:
     """Send the speech as it is wanted; return what was sent. TTSError if it fails before its first audio.
 
     A failure after that cuts the connection, or is an event: it never looks like the end of the audio. `since_s` is
-    when the request came, by time.perf_counter().
+    when the request came, by time.perf_counter(); `place` is where the answer is kept, if it was whole.
     """
     services = request.app[SERVICES]
     rendering = Rendering(services, speech, delivery, since_s=since_s)
-    pieces: AsyncGenerator[bytes | None, None]
+    pieces: AsyncGenerator[bytes, None] | AsyncGenerator[bytes | None, None]
     wrapping: _Wrapping
     if delivery.events:
         pieces = _with_pings(rendering.pieces(), services.limits.ping_s)
         wrapping = _Events(len(wanted.text), rendering)
     else:
-        pieces = rendering.pieces()
+        pieces = place.collect(rendering.pieces()) if place else rendering.pieces()
         wrapping = _Bytes(delivery.audio_format)
     async with aclosing(pieces):
         first = await anext(pieces)  # what fails up to here still has a status of its own
-        response = web.StreamResponse(headers=_headers(speech, delivery, rendering, wrapping.content_type))
+        headers = _headers(speech, delivery, rendering, wrapping.content_type)
+        response = web.StreamResponse(headers=headers | _timings(speech.timings) | {"X-Cache": speech.reuse})
         if not delivery.streamed:
             response.content_length = len(first or b"")
-            response.headers["X-Audio-Seconds"] = f"{rendering.audio_s:.3f}"
         await _deliver(request, response, wrapping, first, pieces)
+    if place and speech.voice == wanted.voice:
+        place.keep(headers | _AGAIN)
+    return response
+
+
+async def answer_again(
+    request: web.Request, headers: dict[str, str], body: memoryview, since_s: float
+) -> web.StreamResponse:
+    """Send what was sent before."""
+    services = request.app[SERVICES]
+    response = web.StreamResponse(headers=headers)
+    response.content_length = len(body)
+    services.meter.first_audio(time.perf_counter() - since_s)
+    await response.prepare(request)
+    await send(response.write(body), services.limits.write_timeout_s)  # with the headers, at once
+    await response.write_eof()
     return response
 
 
@@ -119,20 +142,27 @@ class _Events:
 
 
 def _headers(speech: Speech, delivery: Delivery, rendering: Rendering, content_type: str) -> dict[str, str]:
-    timings = speech.timings
-    stages = {"queue": timings.queue_s, "read": timings.read_s, "infer": timings.infer_s, "encode": timings.encode_s}
     headers = {
         "Content-Type": content_type,
         "X-Engine": speech.voice.engine,
         "X-Voice": speech.voice.id,
         "X-Sample-Rate": str(rendering.sample_rate_hz),
-        "Server-Timing": ", ".join(f"{stage};dur={seconds * 1000:.1f}" for stage, seconds in stages.items()),
     }
     if speech.unspoken:
         headers["X-Unspoken-Characters"] = str(len(speech.unspoken))
     if delivery.streamed:  # whoever is in between should pass it on as it comes
         headers |= {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
+    else:
+        headers["X-Audio-Seconds"] = f"{rendering.audio_s:.3f}"
     return headers
+
+
+def _timings(timings: Timings) -> dict[str, str]:
+    stages = {"queue": timings.queue_s, "read": timings.read_s, "infer": timings.infer_s, "encode": timings.encode_s}
+    return {"Server-Timing": ", ".join(f"{stage};dur={seconds * 1000:.1f}" for stage, seconds in stages.items())}
+
+
+_AGAIN: Final = _timings(Timings()) | {"X-Cache": "HIT"}
 
 
 async def _deliver(

@@ -9,20 +9,25 @@ from typing import Final
 
 from aiohttp import web
 
-from tts_server.http import handlers, openapi, probes, websocket
+from tts_server.http import handlers, jobs, openapi, probes, websocket
+from tts_server.http.guard import GUARD, Guard, admit, tell_limits
 from tts_server.http.middlewares import attend, sign, tell_errors
 from tts_server.http.services import SERVICES, Services
 
 _ROUTES: Final = (
     web.post("/api/tts", handlers.speak_tts),
+    web.post("/api/tts/jobs", jobs.submit),
+    web.get("/api/tts/jobs", jobs.listing),
+    web.get("/api/tts/jobs/{id}", jobs.show),
+    web.delete("/api/tts/jobs/{id}", jobs.delete),
+    web.get("/api/tts/jobs/{id}/audio", jobs.audio),
+    web.get("/api/tts/jobs/{id}/events", jobs.events, allow_head=False),
     web.post("/v1/audio/speech", handlers.speak_openai),
     web.get("/v1/audio/speech/stream", websocket.speak_as_written, allow_head=False),
     web.get("/v1/audio/voices", handlers.list_voices),
     web.get("/v1/models", handlers.list_models),
     web.get("/v1/models/{id}", handlers.get_model),
     web.get("/healthz", probes.alive),
-    web.get("/readyz", probes.ready),
-    web.get("/metrics", probes.metrics),
     # the same under the names that other programs look for
     web.post("/audio/speech", handlers.speak_openai),
     web.get("/audio/voices", handlers.list_voices),
@@ -31,16 +36,38 @@ _ROUTES: Final = (
     web.get("/livez", probes.alive),
     web.get("/health", probes.alive),
     web.get("/v2/health/live", probes.alive),
-    web.get("/v2/health/ready", probes.ready),
 )
+_ADMIN_ROUTES: Final = (
+    web.get("/readyz", probes.ready),
+    web.get("/v2/health/ready", probes.ready),
+    web.get("/metrics", probes.metrics),
+)
+"""What only the operator needs to know."""
 
 
-def create_app(services: Services, *, version: str) -> web.Application:
-    """The application that serves with these services."""
-    app = web.Application(middlewares=[attend, tell_errors], client_max_size=services.limits.body_bytes)
+def create_app(
+    services: Services, *, version: str, guard: Guard | None = None, admin_apart: bool = False
+) -> web.Application:
+    """The application that serves with these services; without a guard, everybody.
+
+    With `admin_apart`, readiness and metrics are left to `create_admin_app`.
+    """
+    app = web.Application(middlewares=[attend, tell_errors, admit], client_max_size=services.limits.body_bytes)
     app[SERVICES] = services
+    app[GUARD] = guard or Guard()
     app[websocket.SOCKETS] = set()
-    app.add_routes([*_ROUTES, *openapi.routes(services.limits, version)])
+    app.add_routes([*_ROUTES, *(() if admin_apart else _ADMIN_ROUTES), *openapi.routes(services.limits, version)])
+    app.on_response_prepare.append(tell_limits)
     app.on_response_prepare.append(sign)
     app.on_shutdown.append(websocket.close_sockets)
+    app.on_shutdown.append(jobs.end_streams)
+    return app
+
+
+def create_admin_app(services: Services) -> web.Application:
+    """Probes and metrics alone, for a port that strangers cannot reach: nobody is asked for a key."""
+    app = web.Application(middlewares=[attend, tell_errors])
+    app[SERVICES] = services
+    app.add_routes([*(route for route in _ROUTES if route.handler is probes.alive), *_ADMIN_ROUTES])
+    app.on_response_prepare.append(sign)
     return app

@@ -48,6 +48,15 @@ class TtsBody(_Body):
     engine: str | None = Field(None, description="One of GET /v1/models; without it, the first that has the voice")
 
 
+class JobBody(TtsBody):
+    """Body of POST /api/tts/jobs. A field that is null counts as not given; `stream` has no effect."""
+
+    callback_url: str | None = Field(None, max_length=2_048, description="Is sent a POST when the job has ended")
+    idempotency_key: str | None = Field(
+        None, max_length=255, description="A second job with the same key and body is the first one"
+    )
+
+
 class VoiceObject(_Body):
     """A voice, as OpenAI's API writes custom ones."""
 

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import time
+from dataclasses import replace
+from functools import lru_cache
 from typing import Final, Protocol
 
 from aiohttp import web
 from aiohttp.http_exceptions import PayloadEncodingError
 
 from tts_server.errors import InvalidRequest, UnsupportedMediaType
-from tts_server.http.answer import answer
+from tts_server.http.answer import answer, answer_again
+from tts_server.http.guard import allowed_voices, choose, permit
+from tts_server.http.kept import Kept, may_reuse, name_of
 from tts_server.http.middlewares import json_response
 from tts_server.http.requests import (
     MODEL_ALIASES,
@@ -24,6 +28,8 @@ from tts_server.http.requests import (
 from tts_server.http.services import REQUEST_ID, SERVICES, Limits
 from tts_server.speech import SpeechRequest, Voice
 
+_SHORT_BYTES: Final = 4096
+"""Of a body: most are, and a thousand of them are remembered."""
 _MODELS_CREATED_S: Final = 1_767_225_600  # 2026-01-01: the listing must have a date, and it should not change
 
 
@@ -34,6 +40,10 @@ class Parse(Protocol):
         self, data: bytes, voices: tuple[Voice, ...], limits: Limits, *, request_id: str, deadline_s: float
     ) -> tuple[SpeechRequest, Delivery]:
         """What a body asks for."""
+        ...
+
+    def __hash__(self) -> int:
+        """As functions have it."""
         ...
 
 
@@ -49,20 +59,20 @@ async def speak_openai(request: web.Request) -> web.StreamResponse:
 
 async def list_models(request: web.Request) -> web.Response:
     """GET /v1/models: the engines, and the names of OpenAI's that are taken for the default one."""
-    names = (*engines(request.app[SERVICES].gateway.voices()), *MODEL_ALIASES)
+    names = (*engines(allowed_voices(request)), *MODEL_ALIASES)
     return json_response({"object": "list", "data": [_model(name) for name in names]})
 
 
 async def get_model(request: web.Request) -> web.Response:
     """GET /v1/models/{id}: whatever POST /v1/audio/speech takes as a model is found here."""
     name = request.match_info["id"]
-    engine_of_model(request.app[SERVICES].gateway.voices(), name)
+    choose(request, lambda voices: engine_of_model(voices, name))
     return json_response(_model(name))
 
 
 async def list_voices(request: web.Request) -> web.Response:
     """GET /v1/audio/voices. `?legacy=true` gives the names alone, as clients of older servers want them."""
-    voices = request.app[SERVICES].gateway.voices()
+    voices = allowed_voices(request)
     if request.query.get("legacy", "").lower() in {"true", "1"}:
         return json_response({"voices": list(dict.fromkeys(voice.id for voice in voices))})
     return json_response({"voices": [_voice(voice) for voice in voices]})
@@ -88,22 +98,36 @@ async def _speak(request: web.Request, parse: Parse) -> web.StreamResponse:
     since_s = time.perf_counter()
     services = request.app[SERVICES]
     deadline_s = parse_deadline_s(request.headers.get("X-Deadline-Ms"), services.limits.deadline_s)
-    wanted, delivery = parse(
-        await _body(request),
-        services.gateway.voices(),
-        services.limits,
-        request_id=request[REQUEST_ID],
-        deadline_s=deadline_s,
-    )
+    body = await read_body(request)
+    read = _read_again if len(body) <= _SHORT_BYTES else _read_again.__wrapped__
+    wanted, delivery, name = choose(request, lambda voices: read(parse, body, voices, services.limits))
+    wanted = await permit(request, wanted)
+    reuse = may_reuse(request)
+    place = Kept(services.cache, name) if services.cache and services.cache.on and name and reuse else None
+    if place and (found := await place.recall()):
+        return await answer_again(request, *found, since_s)
+    wanted = replace(wanted, id=request[REQUEST_ID], deadline_s=deadline_s, may_reuse=reuse)
     async with services.gateway.speak(wanted) as speech:
-        return await answer(request, wanted, speech, delivery, since_s)
+        return await answer(request, wanted, speech, delivery, since_s, place)
 
 
-async def _body(request: web.Request) -> bytes:
+@lru_cache(maxsize=1024)
+def _read_again(
+    parse: Parse, body: bytes, voices: tuple[Voice, ...], limits: Limits
+) -> tuple[SpeechRequest, Delivery, str]:
+    """What a body asks for, and the name of the answer. Programs send the same bodies over and over."""
+    wanted, delivery = parse(body, voices, limits, request_id="", deadline_s=limits.deadline_s)
+    return wanted, delivery, name_of(wanted, delivery)
+
+
+async def read_body(request: web.Request) -> bytes:
+    """The body, if it is JSON and arrives in time."""
     if request.content_type != "application/json":
         raise UnsupportedMediaType("the body must be JSON, and Content-Type: application/json say so")
     limit_s = request.app[SERVICES].limits.body_s
     try:
+        if request.content.is_eof() and request.content.total_bytes <= _SHORT_BYTES:  # it came with the headers
+            return request.content.read_nowait()
         async with asyncio.timeout(limit_s):
             return await request.read()
     except TimeoutError:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import random
 import re
 import time
-import uuid
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 from typing import Final
@@ -14,7 +14,7 @@ from aiohttp import web
 
 from tts_server.errors import InvalidRequest, MethodNotAllowed, NotFound, TooLarge, TTSError, UnsupportedMediaType
 from tts_server.http.sending import ClientGone, cut
-from tts_server.http.services import BEGUN, FAILURE_CODE, OUTCOME, REQUEST_ID, SERVICES
+from tts_server.http.services import BEGUN, CALLER, FAILURE_CODE, OUTCOME, REQUEST_ID, SERVICES
 from tts_server.logs import get_logger
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -38,7 +38,7 @@ async def attend(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Give the request an id, and tell the log and the metrics how it ended."""
     started_s = time.perf_counter()
     given = request.headers.get("X-Request-Id", "")
-    request[REQUEST_ID] = given if _GIVEN_ID.fullmatch(given) else uuid.uuid4().hex
+    request[REQUEST_ID] = given if _GIVEN_ID.fullmatch(given) else f"{random.getrandbits(128):032x}"
     status = CLIENT_GONE  # unless it is answered: what leaves here as an exception is a cancellation
     try:
         response = await handler(request)
@@ -57,6 +57,7 @@ async def attend(request: web.Request, handler: Handler) -> web.StreamResponse:
             route=route,
             status=status,
             ms=round(duration_s * 1000, 1),
+            **({"caller": request[CALLER].id} if CALLER in request else {}),
             **({"code": request[FAILURE_CODE]} if FAILURE_CODE in request else {}),
         )
     return response

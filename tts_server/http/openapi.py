@@ -13,7 +13,8 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from tts_server.encoding import CONTENT_TYPES
-from tts_server.http.bodies import Command, InputText, OpenAISpeechBody, SessionConfig, TtsBody, wanted
+from tts_server.http.bodies import Command, InputText, JobBody, OpenAISpeechBody, SessionConfig, TtsBody, wanted
+from tts_server.http.guard import OPEN_ROUTES
 from tts_server.http.middlewares import json_response
 from tts_server.http.services import Limits
 
@@ -34,6 +35,10 @@ _ERROR: Final = {
         }
     },
     "required": ["error"],
+}
+_KEYS: Final = {
+    "bearer": {"type": "http", "scheme": "bearer", "description": "Needed once the server has keys"},
+    "header": {"type": "apiKey", "in": "header", "name": "X-API-Key", "description": "The same key, by another header"},
 }
 _STYLE: Final = (
     "body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color-scheme:light dark}"
@@ -56,6 +61,17 @@ class Operation:
 
 OPERATIONS: Final = (
     Operation("post", "/api/tts", "Speak a text; whole, or streamed", (TtsBody,), CONTENT_TYPES.values()),
+    Operation("post", "/api/tts/jobs", "Have a long text spoken in the background", (JobBody,), status="202"),
+    Operation("get", "/api/tts/jobs", "One's jobs, the latest first; ?limit= and ?cursor= for more"),
+    Operation("get", "/api/tts/jobs/{id}", "How far a job has come, and how it ended"),
+    Operation("delete", "/api/tts/jobs/{id}", "Cancel a job; remove one that has ended"),
+    Operation(
+        "get",
+        "/api/tts/jobs/{id}/audio",
+        "The audio, whole or in ranges; of wav and pcm also what there is so far",
+        gives=CONTENT_TYPES.values(),
+    ),
+    Operation("get", "/api/tts/jobs/{id}/events", "The same as it changes", gives=("text/event-stream",)),
     Operation(
         "post",
         "/v1/audio/speech",
@@ -104,6 +120,7 @@ def build(limits: Limits, version: str) -> dict[str, Any]:
     _, made = models_json_schema([(model, "validation") for model in models], ref_template=_REF)
     schemas = made["$defs"] | {"Error": _ERROR}
     schemas["TtsBody"]["properties"]["text"]["maxLength"] = limits.tts_characters
+    schemas["JobBody"]["properties"]["text"]["maxLength"] = limits.job_characters
     schemas["OpenAISpeechBody"]["properties"]["input"]["maxLength"] = limits.openai_characters
     paths: dict[str, dict[str, Any]] = {}
     for operation in OPERATIONS:
@@ -112,7 +129,8 @@ def build(limits: Limits, version: str) -> dict[str, Any]:
         "openapi": "3.1.0",
         "info": {"title": "tts-server", "version": version, "description": "Speaks Chinese and English on a CPU."},
         "paths": paths,
-        "components": {"schemas": schemas},
+        "security": [{"bearer": []}, {"header": []}],
+        "components": {"schemas": schemas, "securitySchemes": _KEYS},
     }
 
 
@@ -128,6 +146,8 @@ def _operation(operation: Operation) -> dict[str, Any]:
             },
         },
     }
+    if operation.path in OPEN_ROUTES:
+        described["security"] = []
     if operation.method == "post":
         described["requestBody"] = {"required": True, "content": {"application/json": {"schema": references[0]}}}
     elif references:

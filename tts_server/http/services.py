@@ -8,7 +8,10 @@ from typing import Final, Protocol
 
 from aiohttp import web
 
+from tts_server.cache import Cache
+from tts_server.caller import Caller
 from tts_server.encoding import Encoder, open_encoder
+from tts_server.jobs.service import Jobs
 from tts_server.speech import Gateway
 
 
@@ -37,6 +40,9 @@ class Limits:
     """Sentences in the works at once: one being sent, one being made."""
     socket_idle_s: float = 60.0
     """Without a word from the client and with nothing to say to it."""
+
+    job_characters: int = 200_000
+    """A book of twelve hours."""
 
     @property
     def openai_characters(self) -> int:
@@ -82,10 +88,16 @@ class Services:
     """Where audio is encoded; shut down by its owner, after the application's clean-up."""
     limits: Limits = field(default_factory=Limits)
     open_encoder: OpenEncoder = open_encoder
+    cache: Cache | None = None
+    """Where whole answers are kept."""
+    jobs: Jobs | None = None
+    """None: there are none here."""
 
 
 SERVICES: Final = web.AppKey("services", Services)
 REQUEST_ID: Final = web.RequestKey("request_id", str)
+CALLER: Final = web.RequestKey("caller", Caller)
+"""Who was let in; not on routes that are open to all."""
 BEGUN: Final = web.RequestKey("begun", web.StreamResponse)
 """The answer, once its headers are on their way."""
 OUTCOME: Final = web.RequestKey("outcome", int)

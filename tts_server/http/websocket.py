@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from typing import Final
@@ -20,6 +20,8 @@ from aiohttp import WSCloseCode, WSMsgType, web
 from tts_server.errors import InvalidRequest, TTSError
 from tts_server.http.bodies import InputText, SessionConfig, SocketMessage, parse_message
 from tts_server.http.cutter import Clause, Cutter
+from tts_server.http.guard import allowed_voices, choose, permit, priority
+from tts_server.http.kept import may_reuse
 from tts_server.http.middlewares import CLIENT_GONE, note_failure, unexpected
 from tts_server.http.rendering import Rendering
 from tts_server.http.requests import (
@@ -29,7 +31,7 @@ from tts_server.http.requests import (
 )
 from tts_server.http.sending import ClientGone, cut, send
 from tts_server.http.services import OUTCOME, REQUEST_ID, SERVICES
-from tts_server.speech import SpeechRequest
+from tts_server.speech import SpeechRequest, Voice
 
 FRAME_BYTES: Final = 1 << 15
 """Of audio in one message: clients' libraries refuse messages above 1 MiB, and small ones can be played sooner."""
@@ -78,7 +80,9 @@ async def speak_as_written(request: web.Request) -> web.StreamResponse:
     """Serve one websocket, until either side closes it."""
     services = request.app[SERVICES]
     deadline_s = parse_deadline_s(request.headers.get("X-Deadline-Ms"), services.limits.deadline_s)
-    manner = session(SessionConfig(type="session.config"), services.gateway.voices(), deadline_s=deadline_s)
+    priority(request)  # refused now, if it is wrong
+    first = _first_config(allowed_voices(request))
+    manner = choose(request, lambda voices: session(first, voices, deadline_s=deadline_s))
     socket = web.WebSocketResponse(
         timeout=_CLOSE_S,
         max_msg_size=services.limits.socket_message_bytes,
@@ -108,6 +112,14 @@ async def close_sockets(app: web.Application) -> None:
     """Tell every client that the server goes; called on shutdown, when what was accepted has been said."""
     closing = (socket.close(code=WSCloseCode.GOING_AWAY, message=b"the server shuts down") for socket in app[SOCKETS])
     await asyncio.gather(*closing, return_exceptions=True)
+
+
+def _first_config(allowed: Sequence[Voice]) -> SessionConfig:
+    """What holds until the client sends another: the default voice, or one that its key is for."""
+    config = SessionConfig(type="session.config")
+    if allowed and all(voice.id != config.voice for voice in allowed):
+        return config.model_copy(update={"voice": allowed[0].id})
+    return config
 
 
 class _Session:
@@ -181,8 +193,10 @@ class _Session:
 
     async def _configure(self, config: SessionConfig) -> None:
         try:
-            self._manner = session(config, self._services.gateway.voices(), deadline_s=self._manner[0].deadline_s)
-        except InvalidRequest as error:
+            self._manner = choose(
+                self._request, lambda voices: session(config, voices, deadline_s=self._manner[0].deadline_s)
+            )
+        except TTSError as error:
             await self._tell_error(error)
 
     async def _add(self, text: str) -> None:
@@ -274,7 +288,9 @@ class _Session:
     async def _say_sentence(self, sentence: _Sentence, turn: asyncio.Event) -> None:
         failure: TTSError | None = None
         try:
-            async with self._services.gateway.speak(sentence.request) as speech:
+            wanted = await permit(self._request, sentence.request)
+            wanted = replace(wanted, may_reuse=may_reuse(self._request))
+            async with self._services.gateway.speak(wanted) as speech:
                 rendering = Rendering(
                     self._services,
                     speech,

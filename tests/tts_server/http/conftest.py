@@ -10,6 +10,7 @@ from aiohttp.test_utils import TestClient, TestServer
 
 from tests.tts_server.http.fakes import FakeGateway, FakeMeter
 from tts_server.http.app import create_app
+from tts_server.http.guard import Guard
 from tts_server.http.services import Limits, Services
 
 Serve = Callable[..., Awaitable[TestClient[Any, Any]]]
@@ -31,9 +32,11 @@ async def serve(gateway: FakeGateway, meter: FakeMeter) -> AsyncIterator[Serve]:
     clients: list[TestClient[Any, Any]] = []
     with ThreadPoolExecutor(2) as threads:
 
-        async def start(limits: Limits | None = None, **services: Any) -> TestClient[Any, Any]:
+        async def start(
+            limits: Limits | None = None, *, guard: Guard | None = None, **services: Any
+        ) -> TestClient[Any, Any]:
             given = replace(Services(gateway, meter, threads, limits or Limits()), **services)
-            server = TestServer(create_app(given, version="1.2.3"))
+            server = TestServer(create_app(given, version="1.2.3", guard=guard))
             await server.start_server()  # with handler_cancellation, as the server must
             clients.append(TestClient(server))
             return clients[-1]

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from tts_server.errors import TTSError
-from tts_server.speech import Pcm, Speech, SpeechRequest, Timings, Voice
+from tts_server.speech import Pcm, Reuse, Speech, SpeechRequest, Timings, Voice
 
 RATE_HZ = 24_000
 FEMALE = Voice("female", "standard", "female", ("zh", "en"), "A calm woman", RATE_HZ)
@@ -34,6 +34,7 @@ class FakeSpeech:
     audio: Callable[[], AsyncIterator[Pcm]]
     timings: Timings = field(default_factory=lambda: Timings(queue_s=0.001, read_s=0.002, infer_s=0.003))
     unspoken: tuple[str, ...] = ()
+    reuse: Reuse = "MISS"
 
     def __aiter__(self) -> AsyncIterator[Pcm]:
         return self.audio()
@@ -50,6 +51,9 @@ class FakeGateway:
     holds_at: int | None = None
     """The piece before which every speech waits for `release`."""
     leaving_fails: bool = False
+    speaker: Voice | None = None
+    """Who speaks, if it is not the one that was asked for."""
+    reuse: Reuse = "MISS"
     unspoken: tuple[str, ...] = ()
     is_ready: dict[str, bool] = field(default_factory=lambda: {"standard": True, "light": True})
     draining: bool = False
@@ -90,7 +94,7 @@ class FakeGateway:
             finished = True
 
         try:
-            yield FakeSpeech(request.voice, audio, unspoken=self.unspoken)
+            yield FakeSpeech(self.speaker or request.voice, audio, unspoken=self.unspoken, reuse=self.reuse)
         finally:
             self.speaking.remove(request.text)
             if not finished:

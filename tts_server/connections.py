@@ -1,0 +1,123 @@
+"""Connections, before there is a request: so many for each address, and no more time for headers than they need.
+
+aiohttp bounds the size of headers (8 kB a line, 128 lines), and closes who sends nothing between two requests; but it
+gives headers that trickle in as long as an idle connection. And what is no HTTP it answers in a shape of its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from socket import socket
+
+from aiohttp import web
+from aiohttp.web_protocol import RequestHandler
+
+from tts_server.errors import InvalidRequest, TTSError
+from tts_server.http.middlewares import json_response
+
+
+@dataclass(slots=True)
+class Connections:
+    """The bounds that all connections of a server have in common, and what is counted for them."""
+
+    header_s: float
+    """From the first byte of a request, or the beginning of the connection, to the end of the headers."""
+    most_per_address: int
+    cut: Callable[[str], None]
+    """Called with the reason when one ends without a request: `headers_late`, `too_many` or `bad_http`."""
+    exempt: Callable[[str], bool]
+    """Whether an address may have any number: a proxy speaks for many."""
+    count: Counter[str] = field(default_factory=Counter)
+
+
+class Connection(RequestHandler):
+    """One of them."""
+
+    __slots__ = ("_address", "_bounds", "_late")
+
+    def __init__(self, bounds: Connections, server: web.Server, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(server, loop=loop, **server._kwargs)  # noqa: SLF001  (as the server itself would)
+        self._bounds = bounds
+        self._late: asyncio.TimerHandle | None = None
+        self._address = ""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Somebody is there; or one too many."""
+        super().connection_made(transport)
+        peer = transport.get_extra_info("peername")
+        bounds = self._bounds
+        if isinstance(peer, tuple) and not bounds.exempt(peer[0]):
+            self._address = peer[0]
+            bounds.count[self._address] += 1
+            if bounds.count[self._address] > bounds.most_per_address:
+                self._cut("too_many")
+                return
+        self._give_time()
+
+    def data_received(self, data: bytes) -> None:
+        """Part of a request, or several."""
+        super().data_received(data)
+        if self._waiter is not None and not self._waiter.done():
+            self._give_time()  # the headers have begun, and not ended
+        elif self._late is not None:
+            self._late.cancel()
+            self._late = None
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """Nobody is there any more."""
+        if self._late is not None:
+            self._late.cancel()
+        if self._address:
+            count = self._bounds.count
+            count[self._address] -= 1
+            if not count[self._address]:
+                del count[self._address]
+        super().connection_lost(exc)
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """In the shape of all other errors. Only what comes before, or passes, our own middlewares gets here."""
+        if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            super().handle_error(request, status, exc, message)  # logs it
+            error = TTSError("something went wrong in the server; its log tells more")
+        else:  # not logged: strangers could fill the log, and with what they like
+            self._bounds.cut("bad_http")
+            error = InvalidRequest("this is not HTTP as it should be, or its headers are too long", code="bad_http")
+        response = json_response(error.body(), status, {"Server": "tts-server"})
+        response.force_close()
+        return response
+
+    def _give_time(self) -> None:
+        if self._late is None:
+            self._late = self._loop.call_later(self._bounds.header_s, self._cut, "headers_late")
+
+    def _cut(self, reason: str) -> None:
+        self._bounds.cut(reason)
+        self.force_close()
+
+
+class BoundedSite(web.SockSite):
+    """A socket at which connections are bounded."""
+
+    def __init__(self, runner: web.AppRunner, bound: socket, bounds: Connections, *, backlog: int) -> None:
+        super().__init__(runner, bound, backlog=backlog)
+        self._bounds = bounds
+
+    async def start(self) -> None:
+        """Let people in."""
+        await web.BaseSite.start(self)
+        loop = asyncio.get_running_loop()
+        server = self._runner.server
+        assert server is not None, "the runner was set up"  # noqa: S101
+        self._server = await loop.create_server(
+            lambda: Connection(self._bounds, server, loop), sock=self._sock, backlog=self._backlog
+        )
