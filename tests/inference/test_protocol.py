@@ -27,9 +27,10 @@ from inference.protocol import (
     encode,
     running_jobs,
 )
+from tests.strategies import floats
 
 IDS = st.integers(0, 2**64 - 1)
-FLOATS = st.floats(width=32, allow_nan=False)
+FLOATS = floats(width=32, allow_nan=False)
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]))
 LINES = st.builds(Line, phones=st.binary(max_size=64), pause_after_s=FLOATS)
 MESSAGES = st.one_of(
@@ -51,12 +52,12 @@ MESSAGES = st.one_of(
     st.builds(
         Script,
         IDS,
-        st.floats(allow_nan=False),
-        st.floats(allow_nan=False),
+        floats(allow_nan=False),
+        floats(allow_nan=False),
         st.lists(LINES).map(tuple),
         st.lists(st.characters(exclude_categories=["Cs"], exclude_characters="\0")).map(tuple),
     ),
-    st.builds(Chunk, IDS, st.booleans(), st.floats(allow_nan=False), st.binary()),
+    st.builds(Chunk, IDS, st.booleans(), floats(allow_nan=False), st.binary()),
     st.builds(Failure, IDS, st.sampled_from(Code), TEXTS),
 )
 

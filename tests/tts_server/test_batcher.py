@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.strategies import floats
 from tts_server.batcher import PRIORITY_STEP_S, Batcher, Limits
 
 LIMITS = Limits(jobs=3, audio_s=4.0, wait_s=0.05)
@@ -99,7 +100,7 @@ class Named:
 
 @given(
     st.lists(
-        st.tuples(st.sampled_from(["add", "remove", "take"]), st.floats(0, 9), st.integers(0, 2), st.floats(0.1, 6)),
+        st.tuples(st.sampled_from(["add", "remove", "take"]), floats(0, 9), st.integers(0, 2), floats(0.1, 6)),
         max_size=200,
     )
 )

@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from redis.asyncio import Redis
 
+from tests.strategies import floats
 from tests.tts_server.redis_server import RedisServer, needs_redis, redis_server
 from tts_server import shared_limits
 from tts_server.caller import TIERS, Caller, Tier, as_written
@@ -88,7 +89,7 @@ def test_a_rate_with_a_burst_is_so_many_in_the_time_that_earns_the_burst(
 
 # --- memory ---------------------------------------------------------------------------------------------------------
 
-MOVES = st.lists(st.tuples(st.floats(0, 25), st.integers(1, 12)), max_size=60)
+MOVES = st.lists(st.tuples(floats(0, 25), st.integers(1, 12)), max_size=60)
 
 
 @given(MOVES, st.integers(1, 12))
@@ -112,7 +113,7 @@ def test_memory_never_grants_more_than_the_limit_and_says_when_there_will_be_roo
         assert memory.take(limit, "ann", cost, now_s)[0], "as promised"
 
 
-@given(st.floats(0, 9.99), st.integers(1, 50))
+@given(floats(0, 9.99), st.integers(1, 50))
 def test_a_pause_of_two_windows_makes_it_whole(began_s: float, amount: int) -> None:
     memory, limit = Memory(), Limit(amount, 10)
     _, window = memory.take(limit, "ann", amount, began_s)

@@ -13,6 +13,7 @@ from aiohttp.test_utils import TestClient, TestServer
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.strategies import floats
 from tests.tts_server.http.fakes import FakeGateway, FakeMeter
 from tts_server.encoding import FORMATS
 from tts_server.http.app import create_app
@@ -21,15 +22,15 @@ from tts_server.http.requests import MODEL_ALIASES
 from tts_server.http.services import Services
 
 JUNK = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    st.none() | st.booleans() | st.integers() | floats() | st.text(),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
     max_leaves=5,
 )
 TEXT = st.text(st.characters(codec="utf-8"), max_size=6) | st.sampled_from(["你好。", "x" * 4097, "\ud800", "\x00"])
 SHARED = {
-    "speed": st.floats(0, 5) | JUNK,
-    "volume": st.floats(0, 4) | JUNK,
-    "pitch": st.floats(-13, 13) | JUNK,
+    "speed": floats(0, 5) | JUNK,
+    "volume": floats(0, 4) | JUNK,
+    "pitch": floats(-13, 13) | JUNK,
     "sample_rate": st.integers(7_000, 50_000) | JUNK,
 }
 FORMAT = st.sampled_from([*FORMATS, "ogg"]) | JUNK
