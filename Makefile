@@ -2,7 +2,7 @@
 PYTHON ?= python3.11
 BIN := .venv/bin
 STRESS_SECONDS ?= 120
-TOOLS := redis-server
+TOOLS := redis-server nginx
 
 .PHONY: help venv run test tools check bench stress clean
 

@@ -93,6 +93,16 @@ def choose(count: int, cores: Sequence[int] | None = None, *, topology: Topology
     return tuple(islice(cycle(order), count))
 
 
+def divide(cores: Sequence[int], number: int, instances: int) -> tuple[int, ...]:
+    """Those of the cores that are for instance `number`, from 1, of so many: every so-many-th, one at least.
+
+    No two instances have the same, unless there are fewer cores than instances: then they take turns.
+    """
+    if not 1 <= number <= instances:
+        raise ValueError(f"there is no instance {number} of {instances}")
+    return tuple(cores[number - 1 :: instances]) or (cores[(number - 1) % len(cores)],)
+
+
 def pin(cores: Iterable[int]) -> None:
     """Keep this process, and threads it starts later, on `cores`. Nothing where the system cannot do that."""
     if hasattr(os, "sched_setaffinity"):

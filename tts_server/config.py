@@ -94,6 +94,14 @@ def _networks(values: tuple[str, ...]) -> tuple[str, ...]:
     return values
 
 
+def _within(share: str) -> str:
+    number, instances = map(int, share.split("/"))
+    if number > instances:
+        raise ValueError(f"there is no number {number} of {instances}")
+    return share
+
+
+ShareOfCores = Annotated[str, Field(pattern=r"^[1-9]\d{0,3}/[1-9]\d{0,3}$"), AfterValidator(_within)]
 Networks = Annotated[tuple[Name, ...], BeforeValidator(_names), AfterValidator(_each_once), AfterValidator(_networks)]
 RedisUrl = Annotated[str, Field(pattern=r"^(redis|rediss|unix)://.")]
 TierName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$")]
@@ -114,6 +122,14 @@ class Settings(BaseModel):
     )
     port: int = _setting(
         LISTENING, 8000, "TCP port; 0 takes any free one and says which", "what the examples use", ge=0, le=65535
+    )
+    reuse_port: bool = _setting(
+        LISTENING,
+        False,  # noqa: FBT003
+        "whether other instances may listen at the same port, among which the kernel divides connections; as a flag it "
+        "needs no value",
+        "a second server started by mistake would take half of the requests, and nobody would be told",
+        takes=SWITCH,
     )
     keepalive_s: float = _setting(
         LISTENING,
@@ -226,7 +242,7 @@ class Settings(BaseModel):
     workers: Annotated[int | None, BeforeValidator(_auto)] = _setting(
         ENGINES,
         None,
-        "worker processes of each engine; auto: one for each usable core",
+        "worker processes of each engine; auto: one for each usable core of its share",
         "a worker computes on one core; more of them than cores only wait for one another",
         ge=1,
         le=256,
@@ -234,9 +250,16 @@ class Settings(BaseModel):
     cores: Annotated[Cores | None, BeforeValidator(_auto)] = _setting(
         ENGINES,
         None,
-        "cores to pin workers to; auto: all that this process may use",
+        "cores to pin workers to, of which share takes a part; auto: all that this process may use",
         "name them where other programs need theirs",
         takes="core numbers and ranges such as 0,2-5",
+    )
+    share: ShareOfCores = _setting(
+        ENGINES,
+        "1/1",
+        "this instance's share of the cores, where several on one machine divide them: 2/3 is the second of three",
+        "one instance has all",
+        takes="this instance's number and how many there are, such as 2/3",
     )
     worker_nice: int = _setting(
         ENGINES,
@@ -435,6 +458,12 @@ class Settings(BaseModel):
     log_format: Literal["auto", "text", "json"] = _setting(
         PROCESS, "auto", "how; auto: text on a terminal and in systemd's journal, else json", "each reader its own"
     )
+
+    @property
+    def instance(self) -> tuple[int, int]:
+        """The number of this instance on its machine, from 1, and how many there are."""
+        number, instances = map(int, self.share.split("/"))
+        return number, instances
 
     @property
     def keys_path(self) -> Path:

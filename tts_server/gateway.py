@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final, Self
 import numpy as np
 
 from inference import pack as packs
-from inference.cores import choose, usable_cpus
+from inference.cores import choose, divide, usable_cores, usable_cpus
 from inference.protocol import Line, Script, WorkerSpec
 from shm import segment
 from tts_server.cache import Cache, code_fingerprint, key
@@ -61,9 +61,8 @@ class SpeechGateway:
             await asyncio.to_thread(_load_pack, name, self._settings.voices_dir) for name in self._settings.engines
         ]
         fingerprints = await asyncio.to_thread(_fingerprints, loaded, self._load)
-        cpus = max(1, math.floor(usable_cpus()))
-        count = self._settings.workers or cpus
-        cores = tuple((core,) for core in choose(count, self._settings.cores))
+        cores = _cores_of_workers(self._settings)
+        count = len(cores)
         try:
             segment.require(shared_memory_bytes(count * len(loaded)))
         except segment.SegmentError as error:
@@ -229,6 +228,8 @@ class _Speech:
             take, heard = self._lines[0], 0
             self._start(take)  # again, if it was a refrain that has been let go
             while heard < len(take.pieces) or not take.done:
+                if self._error is not None and not self.request.streamed:
+                    raise self._error  # half of it is of no use to who wants it whole
                 if heard < len(take.pieces):
                     yield take.pieces[heard]
                     heard += 1
@@ -309,11 +310,10 @@ class _Speech:
 
     def _run_ahead(self) -> None:
         """Have further lines made, but not more than its share."""
-        while self._started_lines < min(len(self._lines), self._gateway.run_ahead(self.voice.engine) + 1):
+        ahead = self._gateway.run_ahead(self.voice.engine) + 1
+        while self._error is None and self._started_lines < min(len(self._lines), ahead):
             take = self._lines[self._started_lines]
             self._start(take)
-            if self._error is not None:
-                return
             self._started_lines += 1
             self._due_s += take.seconds * CUSHION
 
@@ -352,6 +352,17 @@ class _Speech:
         self._drop()
         self._gateway.ended(self)
         self._gateway.metrics.outcome(outcome)
+
+
+def _cores_of_workers(settings: Settings) -> tuple[tuple[int], ...]:
+    """A core for each worker of an engine, from this instance's share."""
+    try:
+        order = choose(len(settings.cores or usable_cores()), settings.cores)
+    except ValueError as error:
+        raise StartError(str(error)) from error
+    cpus = max(1, math.floor(usable_cpus()))  # a container may have more cores than time to use them
+    count = settings.workers or len(divide(order[:cpus], *settings.instance))
+    return tuple((core,) for core in choose(count, divide(order, *settings.instance)))
 
 
 def _load_pack(name: str, folder: Path) -> packs.Pack:

@@ -169,22 +169,33 @@ class KeyStore:
             return
         except OSError as error:
             raise KeysError(f"{self.file} cannot be read: {error.strerror}") from error
-        seen = (found.st_mtime_ns, found.st_ino, found.st_size)
+        # With ctime, which changes when a file is made readable again. A file that cannot be read is tried each time.
+        seen = (found.st_mtime_ns, found.st_ctime_ns, found.st_ino, found.st_size)
         if seen == self._seen:
             return
-        self._seen, self._told_missing = seen, False  # a broken file is told once, not every second
+        first, self._seen = self._seen is None, ()
+        keys = read_keys(self.file)
+        self._seen, self._told_missing = seen, False
         if found.st_mode & _OTHERS_MAY_WRITE:
             log.warning("others may write the keys", file=str(self.file), mode=oct(stat.S_IMODE(found.st_mode)))
-        callers = {
-            key.sha256: (
-                key.sha256,
-                key.caller(self._tiers),
-                key.expires.timestamp() if key.expires is not None else None,
-            )
-            for key in read_keys(self.file)
-        }
-        self._callers = callers  # in one step: the event loop may be looking at the old ones
-        log.info("keys read", keys=len(callers))
+        self._callers = dict(
+            self._known(keys, strict=first)
+        )  # in one step: the event loop may be looking at the old ones
+        log.info("keys read", keys=len(self._callers))
+
+    def _known(self, keys: tuple[Key, ...], *, strict: bool) -> Iterator[tuple[str, tuple[str, Caller, float | None]]]:
+        """What each key opens. One that makes no sense is refused at the start; later it opens nothing, and the others
+        are read all the same: one of them may have been revoked.
+        """
+        for key in keys:
+            try:
+                caller = key.caller(self._tiers)
+            except KeysError as error:
+                if strict:
+                    raise
+                log.error("a key opens nothing", problem=str(error))  # noqa: TRY400
+                continue
+            yield key.sha256, (key.sha256, caller, key.expires.timestamp() if key.expires is not None else None)
 
     def find(self, secret: str) -> Caller | None:
         """Who has this key; None if nobody has, or not any more.
@@ -203,12 +214,17 @@ class KeyStore:
 
     async def watch(self) -> None:
         """Until cancelled, look every second whether the file has changed."""
+        told = ""
         while True:
             await asyncio.sleep(_LOOK_EVERY_S)
             try:
                 await asyncio.to_thread(self.load)
-            except KeysError as error:
-                log.error("keys not read again, the old ones stay", problem=str(error))  # noqa: TRY400
+            except Exception as error:  # noqa: BLE001  (whatever it is, the next change must be seen)
+                if str(error) != told:
+                    log.error("keys not read again, the old ones stay", problem=str(error))  # noqa: TRY400
+                told = str(error)
+            else:
+                told = ""
 
 
 def _told(error: ValidationError) -> str:

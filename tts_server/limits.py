@@ -85,9 +85,12 @@ class Limit:
 
 @lru_cache(maxsize=1024)  # of each tier, and of each key that has one of its own
 def limit_of_requests(per_s: float, burst: int | None) -> Limit:
-    """The window is as long as it takes to earn the burst, in whole seconds as the library has them."""
-    window_s = max(1, math.ceil((burst or 1) / per_s))
-    return Limit(max(1, math.floor(per_s * window_s)), window_s)
+    """The burst, in as long as it takes to earn it: whole seconds, as the library has them.
+
+    A burst is no less than what is earned in one second.
+    """
+    amount = max(burst or 1, math.ceil(per_s))
+    return Limit(amount, max(1, round(amount / per_s)))
 
 
 class Memory:

@@ -15,8 +15,10 @@ class ListenError(Exception):
     """There is nowhere to listen; the message says why and what to do."""
 
 
-def open_sockets(host: str, port: int, environ: Mapping[str, str]) -> list[socket.socket]:
+def open_sockets(host: str, port: int, environ: Mapping[str, str], *, reuse_port: bool = False) -> list[socket.socket]:
     """Sockets that are bound, so that nobody else gets the port, and do not listen yet.
+
+    With `reuse_port` others of the same user get it too, if they also say so; only who listens gets connections.
 
     systemd's own (LISTEN_FDS) come before host and port; they already listen, and who connects waits there.
     """
@@ -32,7 +34,9 @@ def open_sockets(host: str, port: int, environ: Mapping[str, str]) -> list[socke
         for family, _, _, _, address in dict.fromkeys(found):
             # With port 0 the first gets any, and the others the same one.
             chosen = port or (sockets[0].getsockname()[1] if sockets else 0)
-            sockets.append(_bind(socket.AddressFamily(family), (address[0], chosen, *address[2:])))
+            sockets.append(
+                _bind(socket.AddressFamily(family), (address[0], chosen, *address[2:]), reuse_port=reuse_port)
+            )
     except OSError as error:
         for opened in sockets:
             opened.close()
@@ -49,10 +53,12 @@ def url(bound: socket.socket) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-def _bind(family: socket.AddressFamily, address: tuple[str | int, ...]) -> socket.socket:
+def _bind(family: socket.AddressFamily, address: tuple[str | int, ...], *, reuse_port: bool) -> socket.socket:
     bound = socket.socket(family, socket.SOCK_STREAM)
     try:
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # a restart need not wait for old connections
+        if reuse_port:
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         if family == socket.AF_INET6:
             bound.setsockopt(
                 socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1

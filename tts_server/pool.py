@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import enum
 import math
+import signal
 import time
 from collections import OrderedDict, deque
 from collections.abc import Coroutine, Iterator
@@ -54,6 +55,8 @@ BAD_STARTS: Final = 2
 REMEMBERED_CANCELS: Final = 64
 """Of each worker: it may still be busy with a job that nobody wants any more, and die of it."""
 
+GROWTH: Final = 1.25
+"""A worker may grow by a quarter whatever the setting says: a new one in its place would be as big."""
 GOODBYE_S: Final = 1.0
 """For a worker to finish its step and go; then it is killed."""
 
@@ -91,6 +94,8 @@ class _Worker:
     alone: bool = False
     """Whether it speaks a job that others died of: no other shares that risk."""
     ready: Ready | None = None
+    smallest_bytes: int = 0
+    """Its memory when it was first looked at."""
     beat: int = 0
     beat_s: float = 0.0
 
@@ -447,6 +452,7 @@ class Pool:
 
     def _lost(self, worker: _Worker, reason: str, *, collect: bool = False) -> None:
         """The worker is dead, or as good as dead. Its jobs go on elsewhere, and another takes its place."""
+        killed = _was_killed(worker.process)
         worker.process.kill()
         while collect and self._collect(worker):  # what it has said is said
             pass
@@ -470,7 +476,7 @@ class Pool:
         delay_s = self._delays_s[worker.number]
         if worker.state is WorkerState.STARTING:
             self._delays_s[worker.number] = min(delay_s * 2, LONGEST_DELAY_S)
-            self._bad_start()
+            self._bad_start(killed=killed)
         self._spawn_soon(worker.number, 0.0 if reason == "recycled" else delay_s)
         log.warning("worker lost", engine=self.engine, worker=worker.number, reason=reason, jobs=len(held))
         self._metrics.worker_restarted(self.engine, reason)
@@ -479,8 +485,8 @@ class Pool:
         self._changed.set()
         self._dispatch()
 
-    def _bad_start(self) -> None:
-        self._bad_starts += 1
+    def _bad_start(self, *, killed: bool) -> None:
+        self._bad_starts += not killed  # by an operator, or for want of memory: that says nothing about the weights
         if self._bad_starts >= BAD_STARTS and self._spec.cache_dir:
             log.warning("weights are not shared any more, should they be what workers die of", engine=self.engine)
             self._spec = replace(self._spec, cache_dir=None)
@@ -558,7 +564,9 @@ class Pool:
         sizes = await asyncio.to_thread(_resident_bytes, [pid for _, pid in self.pids()])
         for worker in self._workers.values():
             grown = sizes.get(worker.pid, 0)
-            if worker.state is WorkerState.READY and grown > self._settings.worker_max_rss_mib << 20:
+            worker.smallest_bytes = worker.smallest_bytes or grown
+            most = max(self._settings.worker_max_rss_mib << 20, round(GROWTH * worker.smallest_bytes))
+            if worker.state is WorkerState.READY and grown > most:
                 log.warning("worker too big", engine=self.engine, worker=worker.number, mib=grown >> 20)
                 worker.state = WorkerState.DRAINING
                 worker.channel.send(protocol.encode(Stop()))
@@ -596,6 +604,11 @@ def _join(processes: list[SpawnProcess], within_s: float) -> None:
     until_s = time.monotonic() + within_s
     for process in processes:
         process.join(max(0.0, until_s - time.monotonic()))
+
+
+def _was_killed(process: SpawnProcess) -> bool:
+    process.join(0)  # its end may be heard before it can be waited for
+    return process.exitcode == -signal.SIGKILL
 
 
 def _resident_bytes(pids: list[int]) -> dict[int, int]:

@@ -107,7 +107,7 @@ async def _live(settings: Settings, make_gateway: Callable[[Settings, Metrics], 
     held = AsyncExitStack()
     try:
         # A port that is taken is told before the slow part; nobody is let in before its end.
-        sockets = listener.open_sockets(settings.host, settings.port, os.environ)
+        sockets = listener.open_sockets(settings.host, settings.port, os.environ, reuse_port=settings.reuse_port)
         admin = (
             [] if settings.admin_port is None else listener.open_sockets(settings.admin_host, settings.admin_port, {})
         )

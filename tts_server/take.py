@@ -330,7 +330,9 @@ class Take(_Shared):
             if not self._begun and (audio := self._takes.cache.recall(self.key)) is not None:
                 self._begun = True
                 self._has(audio)
-        if self.done or (self._job is not None and self._job.state is JobState.DISPATCHED):
+        held = self._job
+        # One that has sent samples goes on from there when its turn comes again; another would begin at the beginning.
+        if self.done or (held is not None and (held.state is JobState.DISPATCHED or held.samples)):
             self._takes.pool.cancel(job)
             return
         self._stop()

@@ -17,17 +17,21 @@ import pytest_asyncio
 from redis.asyncio import Redis
 
 from inference.frontend.reading import read
+from inference.protocol import Line, Script
 from inference.script import write_script
 from inference.utterance import Manner, Utterance
 from tests.engines import RAISE, RATE_HZ, SLOW, load_autoregressive, load_tone, tone
 from tests.tts_server.redis_server import RedisServer, needs_redis, redis_server, settled
 from tests.tts_server.test_gateway import LONG, ask, assert_nothing_is_left, expected, hear, pids, running
-from tts_server.cache_redis import (
-    PREFIX,
-)
-from tts_server.errors import DeadlineExceeded, EngineFailed, InvalidRequest
+from tts_server.cache import Cache
+from tts_server.cache_redis import PREFIX
+from tts_server.config import Settings
+from tts_server.errors import DeadlineExceeded, EngineFailed, InvalidRequest, TTSError
 from tts_server.gateway import SpeechGateway
-from tts_server.speech import SpeechRequest
+from tts_server.job import Job, JobState
+from tts_server.metrics import Metrics
+from tts_server.speech import SpeechRequest, Voice
+from tts_server.take import Take, Takes
 
 MIB = 1 << 20
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -361,3 +365,66 @@ async def _poisoned(server: RedisServer, gateway: SpeechGateway) -> None:
 
 
 _TROUBLES = {"killed": _killed, "stopped": _stopped, "full": _full, "poisoned": _poisoned}
+
+
+class _Pool:
+    """Takes jobs, and lets the test be the worker."""
+
+    def __init__(self) -> None:
+        self.jobs: list[Job] = []
+
+    def submit(self, job: Job) -> None:
+        self.jobs.append(job)
+
+    def cancel(self, job: Job) -> None:
+        if job.live:
+            job.move(JobState.CANCELLED)
+
+
+class _Waiting:
+    def read(self, script: Script, first: Take | None) -> None:
+        del script
+        assert first is not None
+        first.join(self)
+        first.start(self, due_s=0.0, urgent=True, priority=0)
+        self.take = first
+
+    def heard(self, infer_s: float) -> None:
+        pass
+
+    def failed(self, error: TTSError) -> None:
+        raise error
+
+
+async def test_a_line_that_was_begun_is_not_begun_again_by_another_text_that_starts_with_it() -> None:
+    cache, pool = Cache(Settings(cache_bytes=MIB), Metrics()), _Pool()
+    takes = Takes(pool, cache)  # type: ignore[arg-type]
+    voice = Voice("female", "standard", "female", ("zh",), "", RATE_HZ, "fingerprint")
+    one, other = SpeechRequest("1", "第一句。二。", voice), SpeechRequest("2", "第一句。三。", voice)
+    line, audio = Line(b"aaaa", 0.25), np.arange(1000, dtype=np.int16)
+
+    first = _Waiting()
+    take = takes.take(one, takes.of(one), line)
+    take.join(first)
+    take.start(first, due_s=0.0, urgent=True, priority=0)
+    begun = pool.jobs[-1]
+    begun.move(JobState.DISPATCHED)
+    begun.samples = 300
+    take.audio(begun, audio[:300], infer_s=0.0)
+    begun.move(JobState.QUEUED)  # its worker has died
+
+    second = _Waiting()
+    reading = takes.reading(other)
+    reading.join(second)
+    reading.start(second, due_s=0.0, urgent=True, priority=0)
+    text = pool.jobs[-1]
+    text.move(JobState.DISPATCHED)
+    reading.script(Script(text.id, 0.0, 0.0, (line,), ()))
+    assert second.take is take
+    assert text.state is JobState.CANCELLED
+
+    begun.move(JobState.DISPATCHED)
+    begun.move(JobState.DONE)
+    take.audio(begun, audio[300:], infer_s=0.0)
+    np.testing.assert_array_equal(np.concatenate(take.pieces), audio)
+    assert cache.recall(take.key) == audio.tobytes()

@@ -7,7 +7,8 @@ import itertools
 import os
 import random
 import signal
-from collections.abc import AsyncIterator, Iterator
+import types
+from collections.abc import AsyncIterator, Coroutine, Generator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -178,6 +179,38 @@ async def test_who_leaves_at_any_point_leaves_nothing_behind(voices_dir: Path, t
         assert counts(gateway)["cancelled"] == 8
         after = ask(gateway, "还好。")
         np.testing.assert_array_equal(await hear(gateway, after), expected(after))
+
+
+@types.coroutine
+def _cut_off(work: Coroutine[Any, Any, Any], after: int) -> Generator[Any, None, bool]:
+    """Run it, and cancel it where it waits for the so-manieth time; whether it came that far."""
+    running = work.__await__()
+    for waits in itertools.count():
+        try:
+            waited = next(running)
+        except StopIteration:
+            return False
+        if waits == after:
+            if waited is not None:
+                waited._asyncio_future_blocking = False
+                waited.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                running.throw(asyncio.CancelledError())
+            return True
+        yield waited
+    raise AssertionError("never here")
+
+
+@pytest.mark.parametrize("streamed", [False, True], ids=["whole", "streamed"])
+async def test_cancelled_wherever_it_waits_it_leaves_nothing_behind(gateway: SpeechGateway, streamed: bool) -> None:
+    request = ask(gateway, "你好。" + LONG, streamed=streamed)
+    points = 0
+    while await _cut_off(hear(gateway, request), points):
+        assert_nothing_is_left(gateway)
+        points += 1
+    assert points > 10
+    found = counts(gateway)
+    assert (found["cancelled"], found["done"]) == (points, 1)
 
 
 async def test_who_is_cancelled_while_waiting_leaves_nothing_behind(gateway: SpeechGateway) -> None:

@@ -74,10 +74,12 @@ def test_tiers_that_will_not_do_are_told(written: str) -> None:
     [
         (10, None, Limit(10, 1)),
         (10, 40, Limit(40, 4)),
-        (10, 45, Limit(50, 5)),  # whole seconds
+        (10, 45, Limit(45, 4)),  # whole seconds
         (0.5, None, Limit(1, 2)),
         (0.1, 3, Limit(3, 30)),
-        (0.3, 1, Limit(1, 4)),
+        (0.3, 1, Limit(1, 3)),
+        (1.9, None, Limit(2, 1)),
+        (3, 4, Limit(4, 1)),
         (1000, 1, Limit(1000, 1)),
     ],
 )

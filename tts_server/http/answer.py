@@ -71,9 +71,11 @@ async def answer_again(
     response = web.StreamResponse(headers=headers)
     response.content_length = len(body)
     services.meter.first_audio(time.perf_counter() - since_s)
-    await response.prepare(request)
-    await send(response.write(body), services.limits.write_timeout_s)  # with the headers, at once
-    await response.write_eof()
+    within_s = services.limits.write_timeout_s
+    await send(response.prepare(request), within_s)
+    for start in range(0, len(body), WRITE_BYTES):  # the first with the headers; a slow client has time for each
+        await send(response.write(body[start : start + WRITE_BYTES]), within_s)
+    await send(response.write_eof(), within_s)
     return response
 
 

@@ -154,9 +154,9 @@ async def permit(request: web.Request, wanted: SpeechRequest) -> SpeechRequest:
 
 
 async def permit_job(request: web.Request, characters: int) -> None:
-    """Count a job's. One that has more than may be spoken in a minute takes a whole minute's: it is for long texts."""
+    """Count a job's, but no more than a quarter of a minute's: it is for long texts, and spoken when others are not."""
     caller = request[CALLER]
-    count = min(characters, caller.may.characters_per_min or characters)
+    count = min(characters, (caller.may.characters_per_min or 4 * characters) // 4)
     _note(request, await request.app[GUARD].limiter.characters(caller, count))
 
 

@@ -82,7 +82,8 @@ async def tell_errors(request: web.Request, handler: Handler) -> web.StreamRespo
 
 async def sign(request: web.Request, response: web.StreamResponse) -> None:
     """Put the request's id on its answer, whatever it is; called as headers are about to go."""
-    response.headers["X-Request-Id"] = request[REQUEST_ID]
+    if REQUEST_ID in request:  # aiohttp answers some requests before any of us has seen them
+        response.headers["X-Request-Id"] = request[REQUEST_ID]
     response.headers["Server"] = "tts-server"  # what it is made of, and of which version, is nobody's business
     request[BEGUN] = response
 

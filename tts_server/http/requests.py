@@ -136,7 +136,9 @@ def find_voice(voices: Sequence[Voice], name: str, engine: str | None) -> Voice:
 def _check_text(text: str, param: str, longest: int) -> None:
     if len(text) > longest:
         raise InvalidRequest(
-            f"{param} has {len(text)} characters; it may have up to {longest}", param=param, code="input_too_long"
+            f"{param} has {len(text)} characters; it may have up to {longest}. Longer texts are for POST /api/tts/jobs",
+            param=param,
+            code="input_too_long",
         )
     if not text.strip():
         raise InvalidRequest(f"{param} is empty; it must have something to speak", param=param, code="empty_input")

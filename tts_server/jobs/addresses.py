@@ -27,7 +27,10 @@ class PrivateAddress(OSError):
 def is_public(host: str) -> bool:
     """Whether this address is one that strangers may have us call. ValueError if it is no address."""
     address = ip_address(host.partition("%")[0])  # fe80::1%eth0
-    return all(one.is_global and not one.is_multicast and not one.is_reserved for one in _meant(address))
+    return all(
+        one.is_global and not (one.is_multicast or one.is_reserved or getattr(one, "is_site_local", False))
+        for one in _meant(address)
+    )
 
 
 def public_socket(info: AddrInfo) -> socket.socket:

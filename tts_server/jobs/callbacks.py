@@ -47,16 +47,16 @@ def check_url(url: str, *, private: bool) -> None:
     """InvalidRequest if nobody can be called there, or nobody may."""
     try:
         parsed = URL(url)
-        port = parsed.port
-    except ValueError:
+        host, port = parsed.host, parsed.port
+    except ValueError:  # UnicodeError too, of a name that is none
         raise InvalidRequest("callback_url is not a URL", param="callback_url") from None
-    if parsed.scheme not in {"http", "https"} or not parsed.host or not port or len(url) > _LONGEST_URL:
+    if parsed.scheme not in {"http", "https"} or not host or not port or len(url) > _LONGEST_URL:
         raise InvalidRequest(
             f"callback_url must be an http or https URL of up to {_LONGEST_URL} characters", param="callback_url"
         )
     if parsed.user is not None or parsed.password is not None:
         raise InvalidRequest("callback_url must not hold a name or password", param="callback_url")
-    if not private and _is_private(parsed.host):
+    if not private and _is_private(host):
         raise InvalidRequest(
             "callback_url leads to a private address, which this server does not call",
             param="callback_url",

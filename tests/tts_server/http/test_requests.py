@@ -107,7 +107,11 @@ def test_a_voice_of_our_own_goes_before_an_alias() -> None:
         ({"text": 5}, "text", "text must be a string"),
         ({"text": ["你好"]}, "text", "text must be a string"),
         ({"text": " \n\u3000"}, "text", "text is empty; it must have something to speak"),
-        ({"text": "好" * 5001}, "text", "text has 5001 characters; it may have up to 5000"),
+        (
+            {"text": "好" * 5001},
+            "text",
+            "text has 5001 characters; it may have up to 5000. Longer texts are for POST /api/tts/jobs",
+        ),
         ({"voice": 3}, "voice", "voice must be a string"),
     ],
 )
