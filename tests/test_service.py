@@ -230,6 +230,30 @@ async def test_nobody_notices_for_long_that_workers_are_killed_and_stopped(serve
     await _torment(server, voice, STRESS_S, random.Random())
 
 
+async def test_a_terminated_server_says_what_came_by_websocket_before(server: Server) -> None:
+    sentences = 150
+    async with (
+        aiohttp.ClientSession(server.url) as session,
+        session.ws_connect("/v1/audio/speech/stream") as socket,
+    ):
+        text = "".join(f"第{number}句。" for number in range(sentences))
+        await socket.send_json({"type": "input.text", "text": text})  # in one message, so that all of it has come
+        await socket.send_json({"type": "input.done"})
+        said = []
+        async for message in socket:
+            if message.type is not aiohttp.WSMsgType.TEXT:
+                continue
+            told = message.json()
+            if told["type"] == "audio.done":
+                said.append((told["sentence_index"], told["error"]))
+                if len(said) == 1:
+                    server.process.send_signal(signal.SIGTERM)
+            if told["type"] == "session.done":
+                break
+    assert said == [(number, None) for number in range(sentences)]
+    assert await asyncio.to_thread(server.process.wait, 60) == 0
+
+
 def test_a_terminated_server_finishes_and_leaves_nothing(voices_dir: Path, tmp_path: Path) -> None:
     with serving(voices_dir, tmp_path) as server:
         workers, held = server.workers(), server.segments()

@@ -129,7 +129,7 @@ class SpeechGateway:
         """Let it in, or refuse it by a TTSError."""
         request = speech.request
         pool = self._pools[request.voice.engine]
-        if self._draining:
+        if self._draining and not request.promised:
             raise ShuttingDown("the server is shutting down; another instance may serve this", retry_after_s=1.0)
         if not pool.ready_within(self._settings.max_queue_s):
             raise EngineUnavailable(f"no worker of engine {pool.engine} is up; one is being started", retry_after_s=1.0)

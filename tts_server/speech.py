@@ -46,6 +46,8 @@ class SpeechRequest:
     """Whether audio is wanted as it is made: the first piece early, the others in time to be played."""
     deadline_s: float = 60.0
     """Seconds from now until the whole answer is of no use any more."""
+    promised: bool = False
+    """Whether it belongs to what was accepted before, and is let in although the server shuts down."""
     priority: int = 0
     """0 is served first; a larger number is served as if it had come later."""
     may_reuse: bool = True

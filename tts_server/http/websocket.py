@@ -214,6 +214,7 @@ class _Session:
                     request,
                     id=f"{self._request[REQUEST_ID]}/{self._utterance}.{self._sentences}",
                     text=clause.text,
+                    promised=not self._services.gateway.draining,  # what came before is said to its end
                 ),
                 delivery,
                 PAUSE_S / request.speed if self._pause_next else 0.0,
