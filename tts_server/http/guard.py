@@ -59,6 +59,7 @@ class Guard:
         keys = self.keys
         if keys is None or not keys.needed:
             if self.open:
+                _refuse_strange_pages(request)
                 return ANYBODY
         elif secret := _presented(request):
             caller = keys.find(secret)
@@ -180,6 +181,27 @@ def _note(request: web.Request, window: Window | None) -> None:
     noted = request.get(_WINDOW)
     if noted is None or window.remaining * noted.limit < noted.remaining * window.limit:
         request[_WINDOW] = window
+
+
+def _refuse_strange_pages(request: web.BaseRequest) -> None:
+    """Forbidden, if this comes from a page of somebody else's in a browser on this machine.
+
+    Nobody is asked who he is here, so a page must not be able to ask instead: not by another origin, nor by a name of
+    its own that it has made lead here (DNS rebinding).
+    """
+    host = request.headers.get("Host", "")
+    name = host.rpartition(":")[0] if host.rpartition(":")[2].isdigit() and not host.endswith("]") else host
+    if host and _parse(name.strip("[]")) is None and name != "localhost" and not name.endswith(".localhost"):
+        raise Forbidden(
+            f"this server is open to its own machine and does not answer to the name {name!r}; make keys, or start it "
+            "with --allow-anonymous",
+            code="strange_host",
+        )
+    origin = request.headers.get("Origin")
+    if origin is not None and origin.partition("://")[2] != host:
+        raise Forbidden(
+            "this server is open to its own machine and answers no pages of others; make keys", code="strange_origin"
+        )
 
 
 def _presented(request: web.BaseRequest) -> str:

@@ -156,6 +156,29 @@ async def test_without_keys_anybody_on_this_machine_is_let_in_whatever_he_presen
         assert "RateLimit-Limit" not in answer.headers
 
 
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({}, 200),
+        ({"Host": "localhost:8000"}, 200),
+        ({"Host": "tts.localhost"}, 200),
+        ({"Host": "[::1]:8000"}, 200),
+        ({"Host": "[::1]"}, 200),
+        ({"Host": "127.0.0.1:8000", "Origin": "http://127.0.0.1:8000"}, 200),
+        ({"Host": "evil.example"}, 403),
+        ({"Host": "evil.example:8000", "Origin": "http://evil.example:8000"}, 403),
+        ({"Origin": "https://evil.example"}, 403),
+        ({"Origin": "null"}, 403),
+    ],
+)
+async def test_an_open_server_answers_no_strange_pages(serve: Serve, headers: dict[str, str], status: int) -> None:
+    client = await serve()
+    async with client.get("/v1/models", headers=headers) as answer:
+        assert answer.status == status
+    async with client.get("/healthz", headers=headers) as answer:
+        assert answer.status == 200
+
+
 async def test_the_first_key_closes_the_door(serve: Serve, tmp_path: Path) -> None:
     store = KeyStore(tmp_path / "keys.json", TIERS)
     client = await serve(guard=Guard(store))
