@@ -319,7 +319,10 @@ async def test_a_worker_that_hangs_is_replaced_though_it_has_no_work(voices_dir:
         assert _restarts(gateway) == 1
 
 
-async def test_a_worker_that_has_grown_too_big_is_replaced_unnoticed(voices_dir: Path, tmp_path: Path) -> None:
+async def test_a_worker_that_has_grown_too_big_is_replaced_unnoticed(
+    voices_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pools, "GROWTH", 0.0)  # as if it had begun with nothing
     async with running(voices_dir, tmp_path, worker_max_rss_mib=64) as gateway:
         while not _restarts(gateway):
             request = ask(gateway, LONG)
