@@ -285,7 +285,7 @@ async def test_a_client_that_takes_nothing_is_cut_off(serve: Serve, gateway: Fak
     client = await serve(Limits(write_timeout_s=0.05))
     reader, writer = await asyncio.open_connection(client.host, client.port, limit=1)  # it buffers next to nothing
     body = b'{"text":"%b","format":"pcm","stream":true}' % (b"a" * 5_000)  # 24 MB: more than sockets hold
-    writer.write(b"POST /api/tts HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n")
+    writer.write(b"POST /api/tts HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n")
     writer.write(b"Content-Length: %d\r\n\r\n%b" % (len(body), body))
     await gateway.left.wait()
     await meter.counted.wait()
@@ -297,7 +297,7 @@ async def test_a_client_that_takes_nothing_is_cut_off(serve: Serve, gateway: Fak
 async def test_a_body_that_does_not_arrive_is_not_waited_for(serve: Serve) -> None:
     client = await serve(Limits(body_s=0.05))
     reader, writer = await asyncio.open_connection(client.host, client.port)
-    writer.write(b"POST /api/tts HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n{")
+    writer.write(b"POST /api/tts HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n{")
     assert b"400" in await reader.readline()
     assert b'"code":"body_timeout"' in await reader.readuntil(b"}}")
     writer.transport.abort()
