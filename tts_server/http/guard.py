@@ -189,6 +189,9 @@ def _refuse_strange_pages(request: web.BaseRequest) -> None:
     Nobody is asked who he is here, so a page must not be able to ask instead: not by another origin, nor by a name of
     its own that it has made lead here (DNS rebinding).
     """
+    peer = request.transport.get_extra_info("peername") if request.transport is not None else None
+    if not isinstance(peer, tuple):  # a Unix socket, which no page can reach
+        return
     host = request.headers.get("Host", "")
     name = host.rpartition(":")[0] if host.rpartition(":")[2].isdigit() and not host.endswith("]") else host
     if host and _parse(name.strip("[]")) is None and name != "localhost" and not name.endswith(".localhost"):
