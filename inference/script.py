@@ -7,11 +7,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from inference.frontend.phones import Phone
+from inference.frontend.phones import EDGE, Break, Phone, is_pause
 from inference.frontend.reading import NothingToSay, OverrideError, Reading
 
 SENTENCE_PAUSE_S: Final = 0.25
 PARAGRAPH_PAUSE_S: Final = 0.5
+LONGEST_LINE_PHONES: Final = 600
+"""The front end cuts sentences far shorter, but not inside a word; one of a thousand letters is said in parts."""
 
 _PARAGRAPH_END: Final = re.compile(
     r"\n\s*\n"  # a blank line
@@ -22,9 +24,10 @@ _PARAGRAPH_END: Final = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One sentence to say."""
+    """One sentence to say, or a part of a very long one."""
 
     text: str
+    """Of the whole sentence."""
     phones: tuple[Phone, ...]
     pause_after_s: float
 
@@ -54,7 +57,10 @@ def write_script(text: str, read: Callable[[str], Reading]) -> Script:
             raise error.moved(start) from None
         unspoken.extend(reading.unspoken)
         pauses = [SENTENCE_PAUSE_S] * (len(reading.sentences) - 1) + [PARAGRAPH_PAUSE_S]
-        lines.extend(Line(s.text, s.phones, pause) for s, pause in zip(reading.sentences, pauses, strict=True))
+        for sentence, pause in zip(reading.sentences, pauses, strict=True):
+            *parts, last = _parts(sentence.phones)
+            lines.extend(Line(sentence.text, part, 0.0) for part in parts)  # the mark at its end is its pause
+            lines.append(Line(sentence.text, last, pause))
     if not lines:
         raise NothingToSay("the text has nothing that can be spoken")
     return Script(tuple(lines), tuple(dict.fromkeys(unspoken)))
@@ -67,3 +73,17 @@ def _paragraphs(text: str) -> Iterator[tuple[int, str]]:
         yield start, text[start : end.start()]
         start = end.end()
     yield start, text[start:]
+
+
+def _parts(phones: tuple[Phone, ...]) -> Iterator[tuple[Phone, ...]]:
+    """The phones whole, or cut where a reader would take breath: after a mark if there is one, else between words."""
+    start = 0
+    while len(phones) - start > LONGEST_LINE_PHONES:
+        ends = range(start + LONGEST_LINE_PHONES - 2, start + LONGEST_LINE_PHONES // 2, -1)
+        cut = max(ends, key=lambda end: (is_pause(phones[end - 1].name), phones[end - 1].break_))
+        part = phones[start:cut]
+        if not is_pause(part[-1].name):
+            part = (*part, Phone(",", break_=Break.CLAUSE))
+        yield part if start == 0 else (Phone(EDGE), *part)
+        start = cut
+    yield phones[start:] if start == 0 else (Phone(EDGE), *phones[start:])

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 import pytest
 
 from inference.frontend import reading as frontend
-from inference.frontend.phones import Phone
+from inference.frontend.phones import EDGE, Break, Phone, is_pause
 from inference.frontend.reading import NothingToSay, OverrideError, Reading, Sentence
-from inference.script import write_script
+from inference.script import LONGEST_LINE_PHONES, write_script
 from inference.utterance import Manner
 from inference.voice import Voice
 from tests.tiny_pack import RATE_HZ
@@ -52,6 +54,38 @@ def test_a_text_without_anything_to_say_is_refused() -> None:
 def test_a_fault_is_told_by_its_place_in_the_whole_text() -> None:
     with pytest.raises(OverrideError, match="offset 6 of the text"):
         write_script("好。\n\n真好<行|hang9>", frontend.read)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["a" * 3000, "我说：" + "ba" * 2000 + "，然后他笑了。", "Well, " + "xkcdq" * 700 + " it said."],
+    ids=["letters", "in Chinese", "in English"],
+)
+def test_a_word_without_end_is_said_in_parts_and_nothing_of_it_is_lost(text: str) -> None:
+    sentences = frontend.read(text).sentences
+    assert max(len(sentence.phones) for sentence in sentences) > LONGEST_LINE_PHONES
+    lines = write_script(text, frontend.read).lines
+    assert max(len(line.phones) for line in lines) <= LONGEST_LINE_PHONES
+    assert [line.pause_after_s for line in lines].count(0.0) == len(lines) - len(sentences)  # its parts run on
+    assert all(line.phones[0].name == EDGE and is_pause(line.phones[-1].name) for line in lines)
+    spoken = [phone for sentence in sentences for phone in sentence.phones]
+    assert _said(phone for line in lines for phone in line.phones) == _said(spoken)
+
+
+@pytest.mark.parametrize(("mark", "breath"), [(",", ","), ("?", "?"), ("", ",")])
+def test_a_line_without_end_is_cut_after_a_mark_or_between_words(mark: str, breath: str) -> None:
+    word = (Phone("a"), Phone("n", break_=Break.WORD), *([Phone(mark, break_=Break.CLAUSE)] if mark else []))
+    phones = (Phone(EDGE), *word * 500, Phone(".", break_=Break.SENTENCE))
+    parts = [
+        line.phones for line in write_script("x", lambda text: Reading(text, (Sentence(text, (), phones),), ())).lines
+    ]
+    assert len(parts) > 1
+    assert {part[-1].name for part in parts[:-1]} == {breath}
+    assert all(part[-2].break_ is Break.WORD for part in parts[:-1])
+
+
+def _said(phones: Iterable[Phone]) -> list[Phone]:
+    return [phone for phone in phones if not is_pause(phone.name) and phone.name != EDGE]
 
 
 @pytest.mark.parametrize("speed", [1.0, 2.0])
