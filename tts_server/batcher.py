@@ -1,8 +1,9 @@
 """Which jobs go to a worker next, and when. Pure: it is told the time, and holds nothing but what waits.
 
-Order: a job is due when its audio is needed. The beginning of an answer is needed as soon as it is asked for; a later
-line of a stream when those before it have been heard; and a caller of lower priority is served as if he had come
-later. So beginnings outrank what is heard later, and yet nothing waits for ever: time makes every job the most due.
+Order: a job is due when its audio is needed. The beginning of an answer is needed as soon as it is asked for, or up to
+a second later by a caller whose deadline is far; a later line of a stream when those before it have been heard; and a
+caller of lower priority is served as if he had come later. So beginnings outrank what is heard later, and yet nothing
+waits for ever: time makes every job the most due.
 
 Batches: a worker without work gets jobs at once. One that still works gets its next batch ahead, so that it need not
 stop in between, once the batch is closed: as many jobs as a batch may have, or as much audio, or the oldest has waited

@@ -35,6 +35,11 @@ CUSHION: Final = 0.5
 """A later line is due when this share of the audio before it would have been heard. So it is, too, where the answer is
 wanted whole: else the lines of a book would all go before a greeting that comes later."""
 
+PATIENCE_S: Final = 1.0
+"""How much earlier others may have come that a request passes by having an early deadline; who gives a minute or more
+has all this patience. Half a step of priority: haste passes no VIP."""
+PATIENT_S: Final = 60.0
+
 log = get_logger(__name__)
 
 
@@ -61,7 +66,7 @@ class SpeechGateway:
             await asyncio.to_thread(_load_pack, name, self._settings.voices_dir) for name in self._settings.engines
         ]
         fingerprints = await asyncio.to_thread(_fingerprints, loaded, self._load)
-        cores = _cores_of_workers(self._settings)
+        cores = cores_of_workers(self._settings)
         count = len(cores)
         try:
             segment.require(shared_memory_bytes(count * len(loaded)))
@@ -201,7 +206,7 @@ class _Speech:
         metrics.accepted()
         loop = asyncio.get_running_loop()
         self._accepted_s = time.monotonic()
-        self._due_s = loop.time()
+        self._due_s = loop.time() + PATIENCE_S * min(1.0, self.request.deadline_s / PATIENT_S)
         self._deadline = loop.call_later(self.request.deadline_s, self._expire)
         try:
             self._begin()
@@ -354,7 +359,7 @@ class _Speech:
         self._gateway.metrics.outcome(outcome)
 
 
-def _cores_of_workers(settings: Settings) -> tuple[tuple[int], ...]:
+def cores_of_workers(settings: Settings) -> tuple[tuple[int], ...]:
     """A core for each worker of an engine, from this instance's share."""
     try:
         order = choose(len(settings.cores or usable_cores()), settings.cores)

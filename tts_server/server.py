@@ -12,7 +12,6 @@ import resource
 import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
@@ -25,6 +24,7 @@ from tts_server.cache import Cache
 from tts_server.connections import BoundedSite, Connections
 from tts_server.gateway import SpeechGateway, StartError
 from tts_server.http.app import create_admin_app, create_app
+from tts_server.http.encoders import Encoders
 from tts_server.http.services import SERVICES, Limits, Services
 from tts_server.jobs.service import Jobs
 from tts_server.logs import get_logger, logging_to
@@ -101,7 +101,7 @@ def run(
 async def _live(settings: Settings, make_gateway: Callable[[Settings, Metrics], RunningGateway]) -> int:
     signals, notifier, metrics = _Signals(), Notifier.of(os.environ), Metrics()
     gateway = make_gateway(settings, metrics)
-    encoders = ThreadPoolExecutor(settings.encoder_threads, "encoder")
+    encoders = Encoders(settings.encoder_threads)
     jobs = Jobs(settings, gateway, metrics)
     services = Services(gateway, metrics, encoders, _limits(settings), jobs=jobs, cache=gateway.cache)
     held = AsyncExitStack()
@@ -141,7 +141,7 @@ async def _live(settings: Settings, make_gateway: Callable[[Settings, Metrics], 
     finally:
         await _stop(gateway)
         await held.aclose()
-        encoders.shutdown(wait=False, cancel_futures=True)
+        encoders.close()
         signals.ignore()
 
 

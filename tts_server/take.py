@@ -24,16 +24,13 @@ from inference.protocol import Line, Script
 from tts_server.cache import Cache, key
 from tts_server.errors import TTSError
 from tts_server.job import Job, JobState
-from tts_server.speech import Pcm, SpeechRequest
+from tts_server.speech import AUDIO_S_PER_BYTE, Pcm, SpeechRequest
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
 
     from tts_server.pool import Pool
 
-AUDIO_S_PER_BYTE: Final = 0.075
-"""Seconds of audio for a byte of UTF-8 text, about: a Chinese character has three and takes 0.22 s, an English letter
-one and 0.07 s. For order and admission only."""
 AUDIO_S_PER_PHONE: Final = 0.1
 PHONE_BYTES: Final = 4
 FIRST_LINE_BYTES: Final = 120
@@ -251,7 +248,7 @@ class Reading(_Shared):
     """A text on its way to being a script."""
 
     def __init__(self, takes: Takes, key: str, request: SpeechRequest) -> None:
-        size_s = len(request.text.encode()) * AUDIO_S_PER_BYTE / request.speed
+        size_s = request.audio_s
         super().__init__(takes, key, request, min(size_s, FIRST_LINE_BYTES * AUDIO_S_PER_BYTE / request.speed))
         self._owe(self.seconds if request.streamed else size_s)
 

@@ -396,6 +396,28 @@ async def test_books_do_not_starve_a_greeting(gateway: SpeechGateway, streamed: 
     assert_nothing_is_left(gateway)
 
 
+async def test_an_early_deadline_passes_those_who_gave_more_time_and_not_who_is_more_important(
+    voices_dir: Path, tmp_path: Path
+) -> None:
+    ends: list[str] = []
+
+    async def say(gateway: SpeechGateway, name: str, **changes: Any) -> None:
+        async with gateway.speak(ask(gateway, f"{name}.", pitch_semitones=SLOW, **changes)) as speech:
+            async for _ in speech:
+                pass
+        ends.append(name)
+
+    settings: dict[str, Any] = {"workers": 1, "max_batch_size": 1, "max_batch_audio_s": 0.1}
+    async with running(voices_dir, tmp_path, **settings) as gateway, asyncio.TaskGroup() as group:
+        for number in range(6):  # some of them are taken up before anybody else has come
+            group.create_task(say(gateway, f"patient {number}", deadline_s=60.0, priority=1))
+        await asyncio.sleep(0)
+        group.create_task(say(gateway, "important", deadline_s=60.0))
+        await asyncio.sleep(0)
+        group.create_task(say(gateway, "hurried", deadline_s=20.0, priority=1))
+    assert ends.index("important") < ends.index("hurried") < ends.index("patient 5")
+
+
 async def test_draining_finishes_what_was_accepted_and_refuses_the_rest(voices_dir: Path, tmp_path: Path) -> None:
     async with running(voices_dir, tmp_path) as gateway:
         request = ask(gateway, LONG, pitch_semitones=SLOW)

@@ -42,7 +42,7 @@ async def answer(
     when the request came, by time.perf_counter(); `place` is where the answer is kept, if it was whole.
     """
     services = request.app[SERVICES]
-    rendering = Rendering(services, speech, delivery, since_s=since_s)
+    rendering = Rendering(services, speech, delivery, text_s=wanted.audio_s, since_s=since_s)
     pieces: AsyncGenerator[bytes, None] | AsyncGenerator[bytes | None, None]
     wrapping: _Wrapping
     if delivery.events:

@@ -11,7 +11,7 @@ from typing import Final, Protocol
 from aiohttp import web
 from aiohttp.http_exceptions import PayloadEncodingError
 
-from tts_server.errors import InvalidRequest, UnsupportedMediaType
+from tts_server.errors import InvalidRequest, TTSError, UnsupportedMediaType
 from tts_server.http.answer import answer, answer_again
 from tts_server.http.guard import allowed_voices, choose, permit
 from tts_server.http.kept import Kept, may_reuse, name_of
@@ -107,6 +107,11 @@ async def _speak(request: web.Request, parse: Parse) -> web.StreamResponse:
     if place and (found := await place.recall()):
         return await answer_again(request, *found, since_s)
     wanted = replace(wanted, id=request[REQUEST_ID], deadline_s=deadline_s, may_reuse=reuse)
+    try:
+        services.encoders.admit(delivery.audio_format, wanted.audio_s, deadline_s, streamed=delivery.streamed)
+    except TTSError:
+        services.meter.outcome("rejected")
+        raise
     async with services.gateway.speak(wanted) as speech:
         return await answer(request, wanted, speech, delivery, since_s, place)
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from tts_server.encoding import Encoder
 from tts_server.errors import EngineFailed
+from tts_server.http.encoders import timed
 from tts_server.http.requests import Delivery
 from tts_server.http.services import Services
 from tts_server.speech import Pcm, Speech
@@ -26,7 +27,8 @@ _OPENED_AT_ONCE: Final = frozenset({"wav", "pcm"})
 class Rendering:
     """One speech being encoded. Iterate over `pieces()` once, and close it.
 
-    `since_s` is when it was asked for, by time.perf_counter(); `lead_silence_s` comes before its audio.
+    `text_s` is about how long the speech will be; `since_s` when it was asked for, by time.perf_counter();
+    `lead_silence_s` comes before its audio.
     """
 
     def __init__(
@@ -35,12 +37,14 @@ class Rendering:
         speech: Speech,
         delivery: Delivery,
         *,
+        text_s: float,
         since_s: float,
         lead_silence_s: float = 0.0,
     ) -> None:
         self._services = services
         self._speech = speech
         self._delivery = delivery
+        self._text_s = text_s
         self._since_s = since_s
         self._rate_hz = speech.voice.sample_rate_hz
         self._samples = 0
@@ -48,7 +52,7 @@ class Rendering:
         """Of what is made; the format may not know the one that was asked for. Right once there is a piece."""
         self._lead: Pcm = np.zeros(round(lead_silence_s * self._rate_hz), np.int16)
         self._opening: futures.Future[Encoder] | None = None
-        self._call: futures.Future[bytes] | None = None
+        self._call: futures.Future[tuple[bytes, float]] | None = None
 
     @property
     def audio_s(self) -> float:
@@ -57,15 +61,16 @@ class Rendering:
 
     async def pieces(self) -> AsyncGenerator[bytes, None]:
         """The encoded audio, none of it empty; one piece if it is wanted whole. TTSError if there is no more."""
-        heard = False
-        async with aclosing(self._encoded()) as encoded:
-            async for data in encoded:
-                if not data:  # the encoder keeps it until there is more
-                    continue
-                if not heard:
-                    heard = True
-                    self._services.meter.first_audio(time.perf_counter() - self._since_s)
-                yield data
+        heard, delivery, encoders = False, self._delivery, self._services.encoders
+        with encoders.share(delivery.audio_format, self._text_s, streamed=delivery.streamed) as self._share:
+            async with aclosing(self._encoded()) as encoded:
+                async for data in encoded:
+                    if not data:  # the encoder keeps it until there is more
+                        continue
+                    if not heard:
+                        heard = True
+                        self._services.meter.first_audio(time.perf_counter() - self._since_s)
+                    yield data
 
     async def _encoded(self) -> AsyncGenerator[bytes, None]:
         encoder: Encoder | None = None
@@ -76,12 +81,12 @@ class Rendering:
                     encoder = await self._open()
                     self.sample_rate_hz = encoder.sample_rate_hz
                     if self._lead.size:
-                        yield await self._run(encoder, encoder.encode, self._lead)
+                        yield await self._encode(encoder, self._lead)
                 self._samples += len(pcm)
-                yield await self._run(encoder, encoder.encode, pcm)
+                yield await self._encode(encoder, pcm)
             if encoder is None:
                 raise EngineFailed("the engine gave no audio for this text")
-            tail = await self._run(encoder, encoder.finish)
+            tail = await self._run(encoder, 0.0, encoder.finish)
             finished = True
             yield tail
         finally:
@@ -106,20 +111,26 @@ class Rendering:
         )
         return await asyncio.wrap_future(self._opening)
 
-    async def _run(self, encoder: Encoder, call: Callable[P, bytes], *args: P.args, **kwargs: P.kwargs) -> bytes:
+    async def _encode(self, encoder: Encoder, pcm: Pcm) -> bytes:
+        return await self._run(encoder, len(pcm) / self._rate_hz, encoder.encode, pcm)
+
+    async def _run(
+        self, encoder: Encoder, audio_s: float, call: Callable[P, bytes], *args: P.args, **kwargs: P.kwargs
+    ) -> bytes:
         started_s = time.perf_counter()
         if encoder.light:
             data = call(*args, **kwargs)
         else:
-            self._call = self._services.encoders.submit(call, *args, **kwargs)
-            data = await asyncio.wrap_future(self._call)
+            self._call = self._services.encoders.submit(timed, call, *args, **kwargs)
+            data, thread_s = await asyncio.wrap_future(self._call)
+            self._services.encoders.encoded(self._share, audio_s, thread_s)
         seconds = time.perf_counter() - started_s
         self._speech.timings.encode_s += seconds
         self._services.meter.encoded(self._delivery.audio_format, seconds)
         return data
 
 
-def _abort_in_turn(opening: futures.Future[Encoder], call: futures.Future[bytes] | None) -> None:
+def _abort_in_turn(opening: futures.Future[Encoder], call: futures.Future[tuple[bytes, float]] | None) -> None:
     """Give an encoder up after the call it may still be in: never two calls at once. Runs in the threads, behind it."""
     futures.wait([opening])
     if call is not None:

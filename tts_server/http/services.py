@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
@@ -11,7 +10,9 @@ from aiohttp import web
 from tts_server.cache import Cache
 from tts_server.caller import Caller
 from tts_server.encoding import Encoder, open_encoder
+from tts_server.http.encoders import Encoders
 from tts_server.jobs.service import Jobs
+from tts_server.metrics import Outcome
 from tts_server.speech import Gateway
 
 
@@ -57,6 +58,10 @@ class Meter(Protocol):
         """A request was answered; or not: 499 is a client that went away."""
         ...
 
+    def outcome(self, outcome: Outcome) -> None:
+        """An accepted request has come to its end, or one was refused."""
+        ...
+
     def first_audio(self, seconds: float) -> None:
         """The first bytes of audio were there to be sent, so long after the request came."""
         ...
@@ -84,8 +89,8 @@ class Services:
 
     gateway: Gateway
     meter: Meter
-    encoders: ThreadPoolExecutor
-    """Where audio is encoded; shut down by its owner, after the application's clean-up."""
+    encoders: Encoders
+    """Where audio is encoded; closed by their owner, after the application's clean-up."""
     limits: Limits = field(default_factory=Limits)
     open_encoder: OpenEncoder = open_encoder
     cache: Cache | None = None

@@ -296,6 +296,7 @@ class _Session:
                     self._services,
                     speech,
                     sentence.delivery,
+                    text_s=wanted.audio_s,
                     since_s=sentence.since_s,
                     lead_silence_s=sentence.lead_silence_s,
                 )

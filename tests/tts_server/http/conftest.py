@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import replace
 from typing import Any
 
@@ -10,6 +10,7 @@ from aiohttp.test_utils import TestClient, TestServer
 
 from tests.tts_server.http.fakes import FakeGateway, FakeMeter
 from tts_server.http.app import create_app
+from tts_server.http.encoders import Encoders
 from tts_server.http.guard import Guard
 from tts_server.http.services import Limits, Services
 
@@ -30,12 +31,12 @@ async def meter() -> FakeMeter:
 async def serve(gateway: FakeGateway, meter: FakeMeter) -> AsyncIterator[Serve]:
     """Serve the application on a port, run as the server runs it, with other limits or another encoder if need be."""
     clients: list[TestClient[Any, Any]] = []
-    with ThreadPoolExecutor(2) as threads:
+    with closing(Encoders(2)) as encoders:
 
         async def start(
             limits: Limits | None = None, *, guard: Guard | None = None, **services: Any
         ) -> TestClient[Any, Any]:
-            given = replace(Services(gateway, meter, threads, limits or Limits()), **services)
+            given = replace(Services(gateway, meter, encoders, limits or Limits()), **services)
             server = TestServer(create_app(given, version="1.2.3", guard=guard))
             await server.start_server()  # with handler_cancellation, as the server must
             clients.append(TestClient(server))

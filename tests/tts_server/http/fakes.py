@@ -109,12 +109,16 @@ class FakeMeter:
     requests: list[tuple[str, int]] = field(default_factory=list)
     firsts: int = 0
     calls: list[str] = field(default_factory=list)
+    outcomes: list[str] = field(default_factory=list)
     counted: asyncio.Event = field(default_factory=asyncio.Event)
 
     def request(self, route: str, status: int, seconds: float) -> None:
         assert seconds >= 0
         self.requests.append((route, status))
         self.counted.set()
+
+    def outcome(self, outcome: str) -> None:
+        self.outcomes.append(outcome)
 
     def first_audio(self, seconds: float) -> None:
         assert seconds >= 0

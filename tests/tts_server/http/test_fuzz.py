@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Coroutine
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -18,6 +17,7 @@ from tests.tts_server.http.fakes import FakeGateway, FakeMeter
 from tts_server.encoding import FORMATS
 from tts_server.http.app import create_app
 from tts_server.http.bodies import VOICE_ALIASES
+from tts_server.http.encoders import Encoders
 from tts_server.http.requests import MODEL_ALIASES
 from tts_server.http.services import Services
 
@@ -64,8 +64,8 @@ class Served:
 
     def __init__(self) -> None:
         self.runner = asyncio.Runner()
-        self.threads = ThreadPoolExecutor(1)
-        app = create_app(Services(FakeGateway(), FakeMeter(), self.threads), version="1")
+        self.encoders = Encoders(1)
+        app = create_app(Services(FakeGateway(), FakeMeter(), self.encoders), version="1")
         self.client = self.run(self._start(TestServer(app)))
 
     def run(self, work: Coroutine[Any, Any, Any]) -> Any:
@@ -89,7 +89,7 @@ class Served:
     def close(self) -> None:
         self.run(self.client.close())
         self.runner.close()
-        self.threads.shutdown()
+        self.encoders.close()
 
 
 @pytest.fixture(scope="module")

@@ -297,7 +297,8 @@ async def test_a_client_that_takes_nothing_is_cut_off(serve: Serve, gateway: Fak
 async def test_a_body_that_does_not_arrive_is_not_waited_for(serve: Serve) -> None:
     client = await serve(Limits(body_s=0.05))
     reader, writer = await asyncio.open_connection(client.host, client.port)
-    writer.write(b"POST /api/tts HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n{")
+    head = b"POST /api/tts HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n"
+    writer.write(head + b"{")
     assert b"400" in await reader.readline()
     assert b'"code":"body_timeout"' in await reader.readuntil(b"}}")
     writer.transport.abort()
@@ -350,3 +351,15 @@ async def test_a_request_id_is_made_where_there_is_none(client: Client, given: s
             made.add(answer.headers["X-Request-Id"])
     assert len(made) == 2
     assert given not in made
+
+
+async def test_more_encoding_than_can_be_done_in_time_is_refused_at_the_door(
+    client: Client, gateway: FakeGateway, meter: FakeMeter
+) -> None:
+    long, headers = "好" * 5000, {"X-Deadline-Ms": "1000"}
+    async with client.post("/api/tts", json={"text": long, "format": "opus"}, headers=headers) as answer:
+        assert answer.status == 503
+        assert (await answer.json())["error"]["code"] == "queue_full"
+        assert int(answer.headers["retry-after-ms"]) > 1000
+    assert gateway.requests == []
+    assert meter.outcomes == ["rejected"]

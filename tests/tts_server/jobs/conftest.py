@@ -2,8 +2,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from aiohttp.test_utils import TestClient, TestServer
 from tests.tts_server.http.fakes import FakeGateway, FakeMeter
 from tts_server.config import Settings
 from tts_server.http.app import create_app
+from tts_server.http.encoders import Encoders
 from tts_server.http.services import Limits, Services
 from tts_server.jobs.service import Jobs
 
@@ -55,9 +55,9 @@ def serve(gateway: FakeGateway, meter: JobMeter, tmp_path: Path) -> Serve:
     async def serving(**settings: Any) -> AsyncIterator[Client]:
         changes = {"state_dir": tmp_path / "state", "jobs_disk_reserve_mib": 0, **settings}
         jobs = Jobs(Settings(**changes), gateway, meter)
-        with ThreadPoolExecutor(1) as threads:
+        with closing(Encoders(1)) as encoders:
             server = TestServer(
-                create_app(Services(gateway, meter, threads, Limits(ping_s=0.5), jobs=jobs), version="1")
+                create_app(Services(gateway, meter, encoders, Limits(ping_s=0.5), jobs=jobs), version="1")
             )
             await server.start_server()
             running = asyncio.create_task(jobs.run())
