@@ -96,8 +96,8 @@ class Share:
         return self.left_s * self.cost
 
 
-def timed(call: Callable[P, bytes], *args: P.args, **kwargs: P.kwargs) -> tuple[bytes, float]:
+def timed(call: Callable[[], bytes]) -> tuple[bytes, float]:
     """What it returns, and the seconds that it took."""
     started_s = time.perf_counter()
-    data = call(*args, **kwargs)
+    data = call()
     return data, time.perf_counter() - started_s

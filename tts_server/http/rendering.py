@@ -7,6 +7,7 @@ import time
 from collections.abc import AsyncGenerator, Callable
 from concurrent import futures
 from contextlib import aclosing
+from functools import partial
 from typing import Final, ParamSpec
 
 import numpy as np
@@ -121,7 +122,7 @@ class Rendering:
         if encoder.light:
             data = call(*args, **kwargs)
         else:
-            self._call = self._services.encoders.submit(timed, call, *args, **kwargs)
+            self._call = self._services.encoders.submit(timed, partial(call, *args, **kwargs))
             data, thread_s = await asyncio.wrap_future(self._call)
             self._services.encoders.encoded(self._share, audio_s, thread_s)
         seconds = time.perf_counter() - started_s
