@@ -1,7 +1,8 @@
 """What workers cost in memory: real ones, started one after another, and what it goes into in one of them.
 
 USS is what a process has for itself, and would give back by ending; PSS adds its share of what it has in common with
-others; RSS counts that in full. So the cost of one more worker is what the sum of all PSS grows by.
+others; RSS counts that in full. So the cost of one more worker is what the sum of all PSS grows by: that of the workers
+and of the zygote they are forked from.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import platform
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -24,10 +25,10 @@ from typing import TYPE_CHECKING, Final
 import psutil
 
 from bench.engine import SENTENCES, BenchError, cpu_name
-from inference import run_worker
 from inference.heap import give_back
 from inference.pack import load_pack
 from inference.protocol import Chunk, Failure, Job, Ready, Stop, WorkerSpec, decode, encode
+from inference.zygote import PRELOAD, Zygote
 from shm.channel import Channel
 
 if TYPE_CHECKING:
@@ -65,10 +66,12 @@ class MemoryResult:
 
     pack: str
     shared_weights: bool
+    zygote: Usage
+    """Of the process that they are forked from, in the end."""
     workers: tuple[Usage, ...]
     """With all of them running, each having spoken the bench's sentences."""
     total_pss_mib: tuple[float, ...]
-    """Of one worker, of two, …"""
+    """Of the zygote and one worker, and two, …"""
     one_more_mib: float
     """By how much the last worker raised the total: for all but the first, what is common exists already."""
     parts: tuple[Part, ...]
@@ -91,16 +94,19 @@ def measure(pack_folder: Path, *, workers: int = 3, shared_weights: bool = True)
         if shared_weights:
             _alone(_prepare, spec)  # a server finds the prepared model there on all but its first start
         parts = _alone(_take_apart, spec)
+        zygote = stack.enter_context(closing(Zygote(PRELOAD)))
         processes: list[psutil.Process] = []
         totals = []
         for _ in range(workers):
-            processes.append(stack.enter_context(_worker(spec, pack.speakers[0].name)))
-            usages = tuple(_usage(process) for process in processes)
-            totals.append(sum(usage.pss_mib for usage in usages))
+            processes.append(stack.enter_context(_worker(zygote, spec, pack.speakers[0].name)))
+            assert zygote.pid is not None, "it has just forked: this is a bug"  # noqa: S101
+            first, *usages = (_usage(process) for process in (psutil.Process(zygote.pid), *processes))
+            totals.append(first.pss_mib + sum(usage.pss_mib for usage in usages))
     return MemoryResult(
         pack=pack.name,
         shared_weights=shared_weights,
-        workers=usages,
+        zygote=first,
+        workers=tuple(usages),
         total_pss_mib=tuple(totals),
         one_more_mib=totals[-1] - (totals[-2] if workers > 1 else 0),
         parts=parts,
@@ -122,6 +128,8 @@ def report(result: MemoryResult) -> str:
         "",
         f"{'worker':<24}{'RSS MiB':>10}{'PSS MiB':>10}{'USS MiB':>10}{'all PSS':>10}",
     ]
+    zygote = result.zygote
+    rows.append(f"{'zygote':<24}{zygote.rss_mib:>10.1f}{zygote.pss_mib:>10.1f}{zygote.uss_mib:>10.1f}")
     for number, (usage, total) in enumerate(zip(result.workers, result.total_pss_mib, strict=True), start=1):
         rows.append(f"{number:<24}{usage.rss_mib:>10.1f}{usage.pss_mib:>10.1f}{usage.uss_mib:>10.1f}{total:>10.1f}")
     rows += ["", f"{'where it goes':<24}{'RSS MiB':>10}{'':>10}{'USS MiB':>10}"]
@@ -155,21 +163,24 @@ def _load(spec: WorkerSpec, cache_dir: Path | None) -> Engine:
 
 
 @contextmanager
-def _worker(spec: WorkerSpec, speaker: str) -> Iterator[psutil.Process]:
+def _worker(zygote: Zygote, spec: WorkerSpec, speaker: str) -> Iterator[psutil.Process]:
     """A worker that has spoken."""
     channel, address = Channel.create(to_guest_bytes=_TO_WORKER_BYTES, to_host_bytes=_TO_SERVER_BYTES)
-    process = _SPAWN.Process(target=run_worker, args=(spec, address), name="bench-worker", daemon=True)
     try:
-        process.start()
+        process = zygote.fork(spec, address)
+    except BaseException:
+        channel.close()
+        raise
+    finally:
         address.bell.close()  # so that its end is heard here
+    try:
         _wait(channel)
         for number, text in enumerate(SENTENCES.read_text(encoding="utf-8").splitlines()):
             channel.send(encode(Job(number, speaker, 1.0, 0.0, 0.0, urgent=False, skip_samples=0, text=text)))
             _wait(channel)
-        assert process.pid is not None, "it has started: this is a bug"  # noqa: S101
         yield psutil.Process(process.pid)
         channel.send(encode(Stop()))
-        process.join(timeout=5)
+        process.join(5)
     finally:
         process.kill()
         process.join()

@@ -22,6 +22,8 @@ class Task:
     """Let the beginning go as soon as it exists."""
     skip_samples: int = 0
     """Samples at the beginning that are not wanted."""
+    due_s: float = 0.0
+    """What is due first is spoken first."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -1,7 +1,9 @@
 """The parallel voices as an engine: a line is planned in one run and decoded in another, or in stretches.
 
-Urgent beginnings go first. Short lines that wait together are spoken together, since a run costs about a millisecond
-whatever is in it; longer ones one after another, since two in one run take as long, and the second would be waited for.
+Urgent beginnings go first, then what is due first: so a line of somebody important passes those that came with it or
+before it, and waits for one step at most. Short lines that wait together are spoken together, since a run costs about a
+millisecond whatever is in it; longer ones one after another, since two in one run take as long, and the second would be
+waited for.
 """
 
 from __future__ import annotations
@@ -21,6 +23,8 @@ STRETCH_GROWTH: Final = 3
 """Each stretch is so many times the one before: decoded some hundred times faster than it is heard, the next one is
 there long before it is needed, and few stretches cost little context.
 """
+HEARD: Final = 0.5
+"""Share of what was sent after which more of it is due."""
 LONGEST_STRETCH_S: Final = 10.0
 """Of any line, made in some 30 ms: the worker looks at its ring between two steps, and who waits for a beginning waits
 no longer than that."""
@@ -138,11 +142,17 @@ class ParallelEngine:
         return [first, *islice(alike, TOGETHER - 1)]
 
     def _next(self) -> _Spoken:
-        """Urgent lines that nothing was heard of yet, then the others, each in order of arrival."""
-        return next(
-            (s for s in self._waiting.values() if s.task.urgent and not s.done_frames),
-            next(iter(self._waiting.values())),
+        """Urgent lines that nothing was heard of yet, then the others, each as they are due."""
+        waiting = self._waiting.values()
+        return min((s for s in waiting if s.task.urgent and not s.done_frames), key=self._due_s, default=None) or min(
+            waiting, key=self._due_s
         )
+
+    def _due_s(self, spoken: _Spoken) -> float:
+        """Of an urgent line that was begun, the rest is due when half of what went out has been heard."""
+        if not spoken.task.urgent:
+            return spoken.task.due_s
+        return spoken.task.due_s + HEARD * spoken.done_frames * self._voice.pack.hop_samples / self.sample_rate_hz
 
     def _speak_together(self, batch: list[_Spoken]) -> list[tuple[Floats, bool]]:
         """Each is as it would be alone (tests hold it), and too short to be cut into stretches."""

@@ -80,6 +80,8 @@ class Job:
     text: str = ""
     phones: bytes = b""
     """Four bytes for each phone, as `Phone.ids`."""
+    due_s: float = 0.0
+    """What is due first is spoken first. By the server's clock: it is only compared."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +150,7 @@ class Failure:
 ToWorker = Job | Cancel | Stop
 FromWorker = Ready | Script | Chunk | Failure
 
-_JOB: Final = struct.Struct("=BQfff?QII")  # …, bytes of the speaker's name, bytes of text (the rest is phones)
+_JOB: Final = struct.Struct("=BQfff?dQII")  # …, bytes of the speaker's name, bytes of text (the rest is phones)
 _ID: Final = struct.Struct("=BQ")
 _READY: Final = struct.Struct("=BII?")
 _SCRIPT: Final = struct.Struct("=BQddII")  # …, lines, bytes of the unspoken characters
@@ -173,6 +175,7 @@ def encode(message: ToWorker | FromWorker) -> bytes:  # noqa: PLR0911  (one retu
                 message.pitch_semitones,
                 message.gain_db,
                 message.urgent,
+                message.due_s,
                 message.skip_samples,
                 len(speaker),
                 len(text),
@@ -212,7 +215,7 @@ def decode(record: bytes | memoryview) -> ToWorker | FromWorker:
 
 
 def _job(view: memoryview) -> Job:
-    _, id_, speed, pitch, gain, urgent, skip, speaker_bytes, text_bytes = _JOB.unpack_from(view)
+    _, id_, speed, pitch, gain, urgent, due_s, skip, speaker_bytes, text_bytes = _JOB.unpack_from(view)
     text_at = _JOB.size + speaker_bytes
     phones_at = text_at + text_bytes
     return Job(
@@ -225,6 +228,7 @@ def _job(view: memoryview) -> Job:
         skip,
         str(view[text_at:phones_at], "utf-8"),
         bytes(view[phones_at:]),
+        due_s,
     )
 
 

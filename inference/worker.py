@@ -141,10 +141,10 @@ class Worker:
 
     def _read_some(self) -> None:
         """Hand jobs on to the engine, which can speak short lines together: all that are read already, and of texts a
-        few short ones or one long one, those first whose beginning is waited for.
+        few short ones or one long one, those first whose beginning is waited for, and that are due first.
         """
         left = _READ_AT_ONCE
-        for job in sorted(self._unread, key=lambda job: (not job.phones, not job.urgent)):
+        for job in sorted(self._unread, key=lambda job: (not job.phones, not job.urgent, job.due_s)):
             if left > 0 or job.phones:
                 left -= len(job.text)
                 self._unread.remove(job)
@@ -166,7 +166,7 @@ class Worker:
         try:
             phones = _phones(job.phones) if job.phones else self._script(job)
             manner = Manner(job.speaker, job.speed, job.pitch_semitones, job.gain_db)
-            self._engine.add(Task(job.id, Utterance(phones, manner), job.urgent, job.skip_samples))
+            self._engine.add(Task(job.id, Utterance(phones, manner), job.urgent, job.skip_samples, job.due_s))
         except NothingToSay as error:
             self._send(Failure(job.id, Code.NOTHING_TO_SAY, str(error)))
         except OverrideError as error:

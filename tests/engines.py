@@ -75,7 +75,7 @@ class ToneEngine:
         return bool(self._tasks)
 
     def running(self) -> tuple[int, ...]:
-        return (next(iter(self._tasks)),)
+        return (self._next(),)
 
     def add(self, task: Task) -> None:
         self._tasks[task.job_id] = _Running(task)
@@ -83,9 +83,12 @@ class ToneEngine:
     def cancel(self, job_id: int) -> None:
         self._tasks.pop(job_id, None)
 
+    def _next(self) -> int:
+        return min(self._tasks, key=lambda job_id: self._tasks[job_id].task.due_s)
+
     def step(self) -> list[Piece | Broken]:
-        job_id, running = next(iter(self._tasks.items()))
-        del self._tasks[job_id]
+        job_id = self._next()
+        running = self._tasks.pop(job_id)
         if broken := _obey(running.task):
             return [broken]
         return [Piece(job_id, running.audio[running.sent :], True, 0.001)]
@@ -126,8 +129,22 @@ class AutoregressiveEngine(ToneEngine):
         return results
 
 
+class SteadyEngine(ToneEngine):
+    """One that takes no orders: it speaks, whatever is asked."""
+
+    def step(self) -> list[Piece | Broken]:
+        job_id = self._next()
+        running = self._tasks.pop(job_id)
+        return [Piece(job_id, running.audio[running.sent :], True, 0.001)]
+
+
 def load_tone(_: WorkerSpec) -> ToneEngine:
     return ToneEngine()
+
+
+def load_pair(spec: WorkerSpec) -> ToneEngine:
+    """The engine `standard` obeys, and any other is steady."""
+    return ToneEngine() if spec.pack.name == "standard" else SteadyEngine()
 
 
 def load_autoregressive(_: WorkerSpec) -> AutoregressiveEngine:

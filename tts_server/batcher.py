@@ -25,6 +25,11 @@ seconds before them, and not those who have waited longer. So nobody's wait is w
 """
 
 
+def rank_s(due_s: float, priority: int) -> float:
+    """By which jobs are ordered: when it is due, and later for a lower priority."""
+    return due_s + priority * PRIORITY_STEP_S
+
+
 @dataclass(frozen=True, slots=True)
 class Limits:
     """When a batch is closed."""
@@ -64,7 +69,7 @@ class Batcher(Generic[T]):
     def add(self, job: T, *, due_s: float, priority: int, audio_s: float, now_s: float) -> None:
         """Queue a job whose audio is needed at `due_s` and lasts about `audio_s`."""
         waiting = _Waiting(job, audio_s, now_s)
-        heapq.heappush(self._heap, (due_s + priority * PRIORITY_STEP_S, next(self._order), waiting))
+        heapq.heappush(self._heap, (rank_s(due_s, priority), next(self._order), waiting))
         self._arrivals[id(job)] = waiting
         self._audio_s += audio_s
 
@@ -79,6 +84,12 @@ class Batcher(Generic[T]):
             self._heap = [entry for entry in self._heap if not entry[2].dropped]
             heapq.heapify(self._heap)
         return True
+
+    def first_rank_s(self) -> float | None:
+        """Of the most due job; None if there is none."""
+        while self._heap and self._heap[0][2].dropped:
+            heapq.heappop(self._heap)
+        return self._heap[0][0] if self._heap else None
 
     def closed(self, now_s: float) -> bool:
         """Whether the next batch is worth giving to a worker that still works."""

@@ -8,6 +8,7 @@ import struct
 from typing import Final, Protocol
 
 import lameenc
+import numpy as np
 import soundfile
 
 from tts_server.audio import Pcm
@@ -69,14 +70,15 @@ class WholeWav(Samples):
 
     def __init__(self, sample_rate_hz: int) -> None:
         self._sample_rate_hz = sample_rate_hz
-        self._kept: list[bytes] = []
+        self._kept: list[Pcm] = []
 
     def write(self, pcm: Pcm) -> bytes:
-        self._kept.append(super().write(pcm))
+        self._kept.append(np.ascontiguousarray(pcm, "<i2"))  # as it is, on all machines that we know
         return b""
 
     def close(self) -> bytes:
-        return b"".join([wav_header(self._sample_rate_hz, sum(map(len, self._kept))), *self._kept])
+        """One copy of all, where they will lie."""
+        return b"".join([wav_header(self._sample_rate_hz, sum(pcm.nbytes for pcm in self._kept)), *(pcm.data for pcm in self._kept)])
 
 
 def wav_header(sample_rate_hz: int, size_bytes: int | None) -> bytes:

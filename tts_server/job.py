@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from inference.protocol import Script
+from tts_server.batcher import rank_s
 from tts_server.errors import TTSError
 from tts_server.speech import Pcm
 
@@ -74,6 +75,11 @@ class Job:
     def content(self) -> int:
         """The same for jobs that say the same: what one worker died of, another will."""
         return hash((self.text, self.phones))
+
+    @property
+    def rank_s(self) -> float:
+        """What is spoken first has the smallest."""
+        return rank_s(self.due_s, self.priority)
 
     @property
     def live(self) -> bool:

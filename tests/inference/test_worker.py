@@ -199,6 +199,25 @@ def test_what_fails_in_company_is_tried_alone(voice: Voice, monkeypatch: pytest.
     assert [(type(result), result.job_id) for result in results] == [(Piece, 0), (Piece, 1), (Piece, 2)]
 
 
+def test_what_is_due_first_is_spoken_first(voice: Voice) -> None:
+    engine = ParallelEngine(voice)
+    utterance = Utterance(tuple(phones_of("你好，世界，这一句要长得多，不会同别的一起说。")), Manner("female"))
+    for number, due_s in ((1, 20.0), (2, 30.0), (3, 10.0)):
+        engine.add(Task(number, utterance, urgent=False, due_s=due_s))
+    assert [engine.step()[0].job_id for _ in range(3)] == [3, 1, 2]
+
+
+def test_of_a_line_that_is_heard_the_rest_is_due_when_half_of_it_has_been_heard(voice: Voice) -> None:
+    engine = ParallelEngine(voice)
+    utterance = Utterance(tuple(phones_of("你好，世界，这一句要长得多，不会同别的一起说。")), Manner("female"))
+    engine.add(Task(1, utterance, urgent=True, due_s=10.0))  # 0.3 s of it go out at once
+    (first,) = engine.step()
+    engine.add(Task(2, utterance, urgent=False, due_s=10.0))
+    engine.add(Task(3, utterance, urgent=False, due_s=10.2))
+    assert (first.job_id, engine.step()[0].job_id) == (1, 2)
+    assert engine.running() == (1,)
+
+
 def test_an_urgent_beginning_passes_what_waits(voice: Voice) -> None:
     engine = ParallelEngine(voice)
     utterance = Utterance(tuple(phones_of("你好，世界，这一句要长得多，不会同别的一起说。")), Manner("female"))

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable
+import types
+from collections.abc import Callable, Coroutine, Generator
+from functools import partial
+from typing import Any
 
 from aiohttp import web
 
@@ -12,13 +15,38 @@ class ClientGone(Exception):
     """Nobody takes what is sent."""
 
 
-async def send(sending: Awaitable[object], within_s: float) -> None:
-    """Await what writes. ClientGone if the connection is lost, or nothing has been taken for so long."""
+async def send(sending: Coroutine[Any, Any, object], within_s: float) -> None:
+    """Await what writes. ClientGone if the connection is lost, or nothing has been taken for so long.
+
+    Most of what is written is taken at once: a clock is set only for what has to wait.
+    """
+    try:
+        waiting_for = sending.send(None)
+    except StopIteration:
+        return
+    except ConnectionError as error:
+        raise ClientGone from error
     try:
         async with asyncio.timeout(within_s):
-            await sending
+            await _go_on(sending, waiting_for)
     except (ConnectionError, TimeoutError) as error:
         raise ClientGone from error
+
+
+@types.coroutine
+def _go_on(begun: Coroutine[Any, Any, object], waiting_for: object) -> Generator[object, Any, None]:
+    """The rest of a coroutine that has been begun, and waits for that."""
+    while True:
+        try:
+            came = yield waiting_for
+        except BaseException as error:  # noqa: BLE001  (it is the coroutine's, whatever it is)
+            step: Callable[[], object] = partial(begun.throw, error)
+        else:
+            step = partial(begun.send, came)
+        try:
+            waiting_for = step()
+        except StopIteration:
+            return
 
 
 def cut(request: web.Request) -> None:
