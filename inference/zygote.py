@@ -39,11 +39,15 @@ PRELOAD: Final = ("inference.parallel", "inference.voice")
 """What workers need beside the front end: the packs' own engine, and onnxruntime with it."""
 TRIES: Final = 2
 """The zygote may have died since it was last used; a new one that dies as well will not be saved by a third."""
-FORK_S: Final = 10.0
-"""For a zygote that has loaded to fork: it takes some ms, and longer only on a machine that stands still."""
+FORK_S: Final = 2.0
+"""For a zygote that has loaded to fork: it takes some ms. One that is stopped, or on a machine that stands still, is
+replaced, which takes as long."""
 _POLL_S: Final = 0.005
 _RECORD_BYTES: Final = 1 << 16  # paths and names; a packet holds twice that
-_PR_SET_CHILD_SUBREAPER: Final = 36  # in linux/prctl.h
+_PR_SET_NAME, _PR_SET_CHILD_SUBREAPER = 15, 36  # in linux/prctl.h
+
+
+_LIBC: Final = ctypes.CDLL(None)
 
 
 class _Order(NamedTuple):
@@ -107,6 +111,18 @@ class Zygote:
                         raise OSError("the process that workers are forked from does not come up") from error
         raise AssertionError("every try returns or raises: this is a bug")
 
+    def revive(self) -> None:
+        """Spawn it, if it has died. Blocks for seconds then; what forks meanwhile waits."""
+        with self._lock:
+            if self._process is None or self._process.is_alive():
+                return
+            self._end()
+            try:
+                self._door = self._spawn()
+            except (EOFError, TimeoutError) as error:
+                self._end()
+                raise OSError("the process that workers are forked from does not come up") from error
+
     @property
     def pid(self) -> int | None:
         """Its process, if there is one now."""
@@ -132,7 +148,7 @@ class Zygote:
 
     def _spawn(self) -> socket.socket:
         # Whoever is orphaned below us becomes our child: so do the workers, once their go-between has ended.
-        ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+        _LIBC.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with ExitStack() as undo:
             undo.callback(ours.close)
@@ -160,6 +176,7 @@ class Zygote:
 
 def _live(door: socket.socket, preload: tuple[str, ...]) -> None:
     """The zygote's whole life: load, then fork whom the server orders, until it is gone."""
+    _LIBC.prctl(_PR_SET_NAME, b"tts-zygote", 0, 0, 0)  # for `ps` and `top`
     for number in (signal.SIGINT, signal.SIGTERM):  # the server decides when it ends
         signal.signal(number, signal.SIG_IGN)
     os.environ["OPENBLAS_NUM_THREADS"] = "1"  # a fork takes no threads along, and nobody needs numpy's
@@ -220,6 +237,7 @@ def _work(order: _Order, bell: int) -> None:
     """A worker's whole life. Never returns."""
     from inference import run_worker
 
+    _LIBC.prctl(_PR_SET_NAME, b"tts-worker", 0, 0, 0)
     code = 1
     try:
         run_worker(order.spec, Address(order.segment, order.to_guest_bytes, Doorbell(Connection(bell))))

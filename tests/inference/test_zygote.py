@@ -58,7 +58,8 @@ def speaks(channel: Channel) -> bool:
 def test_a_worker_is_our_own_child_and_ends_when_it_is_told(zygote: Zygote) -> None:
     with worker(zygote) as (process, channel):
         assert isinstance(heard(channel), Ready)
-        assert psutil.Process(process.pid).ppid() == os.getpid()
+        found = psutil.Process(process.pid)
+        assert (found.ppid(), found.name()) == (os.getpid(), "tts-worker")
         assert speaks(channel)
         channel.send(encode(Stop()))
         process.join(30)
@@ -97,6 +98,19 @@ def test_a_zygote_that_is_lost_is_replaced_and_its_workers_go_on(
             heard(newer)
             assert speaks(older)
             assert speaks(newer)
+
+
+def test_a_zygote_that_has_died_can_be_replaced_before_it_is_needed(zygote: Zygote) -> None:
+    zygote.revive()
+    old = zygote.pid
+    assert old is not None
+    zygote.revive()
+    assert zygote.pid == old
+    os.kill(old, signal.SIGKILL)
+    while zygote.pid == old:
+        zygote.revive()
+    with worker(zygote) as (_, channel):
+        assert isinstance(heard(channel), Ready)
 
 
 def test_a_zygote_that_never_comes_up_is_an_error_that_says_so() -> None:
