@@ -67,11 +67,13 @@ def reading(word: str, place: Place) -> tuple[tuple[str, ...], str] | None:
 
 
 def _told_by_sense(word: str, place: Place) -> str | None:
-    """The reading of 率, 当 and 中 where no row of the table fits."""
+    """The reading of 率, 当, 中 and 卷 where no row of the table fits."""
     if word == "率":
         return "lv4" if _is_rate(place) else "shuai4"
     if word == "中":
         return "zhong4" if _hits(place) else None
+    if word == "卷":
+        return _of_counted_rolls(place)
     return "dang4" if word == "当" and _takes_for(place) else None
 
 
@@ -95,6 +97,21 @@ _COUNTS: Final = frozenset("零一二三四五六七八九十百全")
 _SHOTS: Final = ("投", "球", "罚", "射", "枪", "箭", "篮", "三分", "出手")
 _NEAR: Final = 10
 """Characters before 中 that are looked at for shots."""
+
+
+def _of_counted_rolls(place: Place) -> str | None:
+    """How 卷 is read after a number: rolls of paper or cloth (juan3) where these are near, else volumes (juan4)."""
+    if place.text[place.at - 1] not in _NUMERALS:
+        return None
+    near = place.text[max(0, place.at - _NEAR_ROLLS) : place.end + 4]
+    return "juan3" if any(thing in near for thing in _ROLLED) else "juan4"
+
+
+_ROLLED: Final = tuple(
+    "纸 胶带 胶卷 保鲜膜 薄膜 垃圾袋 纱布 绷带 布 毛线 电线 电缆 网线 铁丝 地毯 面料 标签 提".split()
+)
+_NEAR_ROLLS: Final = 20
+"""Characters before 卷 that are looked at for what comes in rolls."""
 
 
 def _takes_for(place: Place) -> bool:
@@ -181,6 +198,8 @@ def _begins_full_name(place: Place) -> bool:
     After an occupation one character will do, and a word that is no name elsewhere: 院士曾毅, 市长任建华.
     """
     after, text, at = place.after, place.text, place.at
+    if text[at - 1] == "^" and text[place.end + 2 :] == "$" and {*text[place.end : place.end + 2]} <= _GIVEN:
+        return text[place.end] not in _DONE  # 任建国 in a row of names
     known = is_introduced(text, at)
     if len(after) == 2:
         tag = place.tag(after)
@@ -257,7 +276,8 @@ _MAY_GAIN: Final = _Texts(_listed("may_gain"))
 _RECEIVING: Final = frozenset("分 可 能 各 均 中 共 将 应 会".split())
 _PAID: Final = _Texts(_listed("paid"))
 """What is paid out to somebody: 分得遗产, 可得补贴."""
-_AT_ONCE: Final = frozenset("抓紧 赶紧 赶快 尽快 尽早 趁早 先 马上 立刻 立即 继续 重新".split())
+_AT_ONCE: Final = frozenset(_listed("at_once"))
+"""What is done at once or again is no complement: 驱动得重装."""
 _NEEDED: Final = frozenset(_listed("needed"))
 """What a complement never begins with, so that 得 before it is must: 救援得抓紧."""
 _AFFAIRS: Final = frozenset(_listed("affairs"))
@@ -268,6 +288,18 @@ _FOREMOST: Final = frozenset("先进 先后 先天 先锋 先知 先兆 先例 �
 
 _EXTREMES: Final = frozenset(_listed("extremes"))
 """Complements, whatever stands before 得: 手机卡|得|要死."""
+
+
+_ASKED: Final = frozenset("太 很 多 高 少 低 狠 急 紧 不多 太多 太高".split())
+"""价要得太高."""
+_TO_BE_HAD: Final = frozenset("挑说选比谈商救玩吃办聊跑")
+"""没得挑, 没得商量: there is nothing to choose."""
+_POINTED: Final = frozenset(
+    "这 那 该 此 每 各 这个 那个 这种 那种 这台 那台 这辆 这张 这款 这部 这件 这份 这套 这条 每个".split()
+)
+_VERY: Final = ("很$", "很呢$", "很啊$", "很吧$", "很吗$", "很了$")
+"""码全得很: nothing that must be done ends so."""
+_DIRECTIONS: Final = frozenset("下来 下去 上来 上去 出来 出去 进来 进去 回来 回去 过来 过去 起来".split())
 
 
 def _scores(text: str, at: int) -> bool:
@@ -314,13 +346,23 @@ def _de(place: Place) -> str:
     leads = not before or before in _PRONOUNS or before in _ADVERBS or before in _THINGS or before in _ERRANDS
     if len(before) > 1:
         leads = leads or before[-1] in "时前后" or (place.tag(before)[:1] in {*"nrtcsfm"} and before[-1] != "多")
+    pointed = place.number > 1 and place.words[place.number - 2] in _POINTED
+    leads = leads or (pointed and (place.tag(before)[:1] == "n" or place.tag(before) == "vn"))  # 这个变量得加锁
     leads = leads or before == "的" or (before == "了" and after not in {"", "啊", "吗", "呀", "吧"})
     leads = leads or _BEFORE_MUST.ends(text, place.at) or (len(before) > 1 and before[-1] in _DOERS)
     leads = leads or (before == "上" and place.number > 1 and place.tag(place.words[place.number - 2])[:1] in {*"nrs"})
     gained = after in _GAINED_ALONE or (_GAINED.begins(text, end) and not text.startswith("空腹", end))
-    if after in _EXTREMES and before:
+    goes = len(before) == 1 and after in _DIRECTIONS and not leads  # 停得下来, 答得上来
+    goes = goes or (before == "要" and after in _ASKED)
+    if goes or (before and (after in _EXTREMES or text.startswith(_VERY, end))):
         return "de5"
-    if before in _ONLY_GAINING or (gained and leads) or ((gained or not after) and before in _GAINING):
+    if (
+        after == "的"
+        or (before == "没" and after[:1] in _TO_BE_HAD)
+        or before in _ONLY_GAINING
+        or (gained and leads)
+        or ((gained or not after) and before in _GAINING)
+    ):
         return "de2"
     told = before in {"说", "要求", "通知"} and after[:1] in {*"返换等去先交找补花提预重"}
     if told or _is_due(place) or text.startswith("好几", end) or (after and before and place.tag(after) == "t"):
@@ -381,7 +423,9 @@ _LONG_BEFORE: Final = _Texts(_listed("long_before"))
 def _chang(place: Place) -> str:
     """长: to grow before what grows or how, else long."""
     text, at, end = place.text, place.at, place.end
-    if text.endswith("国防", 0, at) and text[end] not in "城期远久":
+    # 两国|外长 and 韩国|防长, which the segmenter cuts as 国外|长 and 国防|长
+    abroad = text.endswith("国外", 0, at) and text[end] in "互会将签访表说称就通举发共与和磋级在"
+    if abroad or (text.endswith("国防", 0, at) and text[end] not in "城期远久"):
         return "zhang3"
     if text.endswith(("不长", "没长"), 0, end) and text.startswith(
         ("大", "高", "胖", "牙", "毛", "草", "个", "肉"), end
@@ -401,6 +445,8 @@ _NUMERALS: Final = frozenset("零一二三四五六七八九十百千万亿两�
 _FOR: Final = frozenset(_listed("for"))
 _FOR_WHAT: Final = _Texts(_listed("for_what"))
 _BE_WHAT: Final = frozenset(_listed("be_what"))
+_BE_WHOM: Final = _Texts(_listed("be_whom"))
+"""为人低调: what one is like. The segmenter makes two words of it."""
 _CORES: Final = frozenset(_listed("cores"))
 """What something is taken for: 以经济建设为中心."""
 _FOR_AFTER: Final = frozenset(_listed("for_after"))
@@ -429,16 +475,25 @@ def _wei(place: Place) -> str:
     before, after, text, end = place.before, place.after, place.text, place.end
     said = place.tag(before) in {"v", ""} or len(before) == 1
     behind = place.words[place.number + 1 : place.number + 5]
-    if after in _BE_WHAT or (said and before[-1:] in _NAMED) or any(w[0] == "所" or w in _KNOWN for w in behind):
+    if (
+        after in _BE_WHAT
+        or _BE_WHOM.begins(text, end)
+        or (said and before[-1:] in _NAMED)
+        or any(w[0] == "所" or w in _KNOWN for w in behind)
+    ):
         return "wei2"  # 称为, 为世人所知
     quality = before in _WHATS or before[-1:] in _OF_WHATS
     if before in _DEVOTED or (after in _FOR and not quality):
         return "wei4"
     if after in _CORES and "以" in place.words[max(0, place.number - _AHEAD) : place.number]:
         return "wei2"
-    if quality or not after or (after[0] in _NUMERALS and not _counts_people(place)):
+    counted = after[:1] in _NUMERALS and place.tag(after)[:1] != "n"  # 为三天, but 为百姓
+    if quality or not after or (counted and not _counts_people(place)):
         return "wei2"
-    return "wei4" if before in _FOR_AFTER or _FOR_WHAT.begins(text, end) or _does(place) else "wei2"
+    people = before[-1:] == "们"
+    if not before and len(after) > 1 and place.tag(after) == "v":
+        return "wei4"  # 为防控山火
+    return "wei4" if people or before in _FOR_AFTER or _FOR_WHAT.begins(text, end) or _does(place) else "wei2"
 
 
 def _counts_people(place: Place) -> bool:

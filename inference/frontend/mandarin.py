@@ -37,6 +37,9 @@ _OURS, _THEIRS, _CUT, _ALONE = 1.0, 1.1, 1.3, 1.6
 """What a part of a word costs: one of our tables, one of the phrase book, two characters that the segmenter knows, a
 character alone. 白|头发, not 白头|发; 发射|中心, not 发|射中|心."""
 
+_AT_END: Final = {"曲": "qu3", "倒": "dao3", "铺": "pu4"}
+"""What a character says that ends a word of three and more and is no part of a shorter one: 谐谑曲, 一边倒, 修车铺."""
+
 # 儿 is a syllable of its own, a child, at the end of these; elsewhere at a word's end it colours the syllable before.
 _CHILD: Final = frozenset(
     "女 婴 幼 婴幼 孤 胎 新生 健 宠 混血 少 育 男 侄 孙 小 生 患 弃 产 早产 妻 弄潮 连体 爱 娇 吾 我 你 他 麟 乞 托 "
@@ -52,8 +55,6 @@ _KEEPS_ZI: Final = frozenset(
 )
 _NAMED: Final = frozenset("曾单仇解任朴缪")
 """Surnames with which the segmenter's dictionary is right when it marks a word as a person."""
-_NO_WORDS: Final = ("地走了", "查话费")
-"""What the segmenter's dictionary has by mistake."""
 _SHORT: Final = 4
 """Characters of a run that is remembered whole: 好, 谢谢, what stands between a Chinese sentence's figures."""
 
@@ -272,10 +273,12 @@ def _parts(word: str) -> _Found:
         second = full if full and weak and full[:-1] == weak[:-1] else weak
         return (first, first, second, second), "by parts"
     ours = _ours()
+    final = _AT_END.get(word[-1]) if len(word) > 2 else None
     # best[end]: the cheapest cut of word[:end], its cost and its last part's start and readings
     best: list[tuple[float, int, tuple[str | None, ...]]] = [(0.0, 0, ())]
     for end in range(1, len(word) + 1):
-        readings: tuple[str | None, ...] = (first_reading(word[end - 1]),)
+        alone = final if final and end == len(word) else first_reading(word[end - 1])
+        readings: tuple[str | None, ...] = (alone,)
         cost, start = best[end - 1][0] + _ALONE, end - 1
         for at in range(max(0, end - _LONGEST_PART), end - 1):
             part = word[at:end]
@@ -340,7 +343,7 @@ def _segmenter() -> rjieba.Jieba:
     for word in _fixed():
         if len(word) > 1:
             segmenter.add_word(word, None, None)
-    for word in _NO_WORDS:
+    for word in " ".join(rows("apart.txt")).split():
         segmenter.add_word(word, 1, None)  # as rare as can be
     return segmenter
 

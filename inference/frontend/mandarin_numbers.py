@@ -7,7 +7,7 @@ from functools import cache
 from typing import Final
 
 from inference.frontend import units
-from inference.frontend.numerals import roman, zh_cardinal, zh_digits, zh_number
+from inference.frontend.numerals import en_ordinal, roman, zh_cardinal, zh_digits, zh_number
 from inference.frontend.rules import Match, Rule, Table, after, before
 from inference.frontend.segment import HANZI
 from inference.frontend.words import Change
@@ -32,13 +32,14 @@ _COUNTED: Final = (
     "个|位|次(?!方|元)|天|倍|年(?!代|级)|小时|分钟|秒|点(?!击|评|赞)|刻钟|元(?!月|旦)|块|斤|公里|公斤|千克|千米|米|厘米|毫米|平方|平米|"
     "立方|英里|英寸|海里|人|"
     "种|条(?!件)|张|本|只|件|杯|瓶|盒|箱|袋|包|桶|碗|盘|辆|台|架|艘|家|名|岁|周(?!年)|个月|克|间|座|层|部(?!门|分|署|队)|篇|首(?![发批测付次期届任款秀播映日周先相选席创])|场(?!地|景|所)|套|双|对|"
-    "科(?![技学幻室目比举员长研普])|把|支(?!持|付|出|援|撑|架)|枝|头|匹|"
+    "科(?![技学幻室目比举员长研普])|把(?!手)|支(?!持|付|出|援|撑|架)|枝|头|匹|"
     "棵|朵|颗|份|项|句|段|遍|趟|回|吨|升|亩|公顷|美元|欧(?![洲冠盟])|英镑|日元|港元|万|亿|千|方|边|者|国|市|省|校|队|票|所|起|"
     "例|款|幅|枚|粒|滴|"
     "片|根|串|顿|餐|节(?!目|点|能)|声(?!明|音|称)|代人|类(?!似|型)|组(?!织|成|件)|届|成|株|则|道|扇|面|批|阵|字(?!头)|行(?!业|动|驶|政|程)|列|桌|户|口|封|宗|笔|束|股|轮|局|盏|顶|尊|门|副|"
     "集|胜|负|平(?=[\\d，。、的])|球|"
     "分钱|晚|夜|卡|任|盘|连|战(?![平胜败罢成])|室(?!内|外|友)|厅|卫(?!生|星)|厨|步|拍|抽|下|针|剂|拳|脚|眼|秒钟|斗|筐|篮|壶|罐|锅|勺|管|"
-    "瓣|团|堆|捆|幕|圈|招|辈|餐|男|女|大(?=\\d|一|两)|小(?=\\d)|听|打(?!印)|挂|记|处|伙|拨|排(?!名|行(?!业|动|驶|政|程)|放)|格(?!式)|助攻|抢断|盖帽|"
+    "瓣|团|堆|捆|幕|圈|招|辈|餐|板|注(?!册|意|定|明|释|射|重|目|入|水|脚|解)|屉|笼|扎(?!实|根|啤)|坛|沓|摞|缕|簇|茬|匣|碟|贴|页(?!面|码|眉|脚)|尺(?!寸|码)|杆|跳|缸|盆(?!地|栽|景)|钵|星期|丈(?!夫|量)|毫升|"
+    "车(?=相撞|追尾|道|均|连环|不同)|床(?=被|毯|褥|棉)|提(?=纸|抽|卷|牛奶|装)|荤|菜(?=[一两\\d])|男|女|大(?=\\d|一|两)|小(?=\\d)|听|打(?!印)|挂|记|处|伙|拨|排(?!名|行(?!业|动|驶|政|程)|放)|格(?!式)|助攻|抢断|盖帽|"
     "篮板|失误|犯规|瓦|伏|安(?!全|卓|装)|赫兹|兆|毫克|微克|毫秒|像素|字节|马力|尼特|流明|转(?!发|账|机)|帧"
 )
 """What 2 counts is 两."""
@@ -103,10 +104,14 @@ _FLIGHT_BEFORE: Final = re.compile(
     r"号?[:：是为到了的]?\s?$"
 )
 _ROOM_ENDS: Final = re.compile(rf"\s?(?:{_MEASURED}|{_MONEY_WORD}|[千百]?[万亿])")
+_LISTED: Final = re.compile("(?:股票|个股|证券|股份|基金|转债|ETF)[:：是为买卖]?\\s?$")
+"""What has a code of six figures on the exchange."""
 _CALLED: Final = re.compile("(?:打|拨|呼叫|叫|热线|报警|按|拨通)$")
 _CALLED_NEXT: Final = re.compile(
     "(?:[是为][一-鿿]{0,6}?)?(?:客服|热线|急救|报警)|火警|消防|匪警|报警|急救|热线|指挥中心|接警|电话|平台|客服|救护车"
 )
+_HOTLINE_NEXT: Final = re.compile("[一-鿿]{0,6}?热线")
+"""12345市民热线, though 市 is counted too."""
 _NOT_CALLED_NEXT: Final = re.compile(rf"\s?(?:{_COUNTED}|折|分)")
 _SCORE: Final = re.compile(
     "(?:比分[^，。；\\d]{0,6}|以|比数|局分|总分|场|局|盘|节|(?:战|打|追|扳|改写)成|改写为|[追扳]至|扩大到|点球大战|点球|(?:领|先|落|胜|负|平|赢|输)后?|逼平|战平|暂时)\\s?$"
@@ -130,9 +135,11 @@ _SCORE_NEXT: Final = re.compile(
     rf"拿下|告负|失利|的?[大总]?比分|不敌|"
     rf"平(?![均台方时安常原板凡稳分])|告终|结束|收官|[{HANZI}]{{1,6}}队)"
 )
+_SCALED_NEXT: Final = re.compile("的?(?:[一-鿿]{0,4}(?:沙盘|车模|模型|手办|复刻|图纸|地形图)|比例)")
+"""What is made to a scale: 1:20的沙盘."""
 _RATIO: Final = re.compile("(?:比例尺?|[配占对]?比|比[率值]|按照?|赔率|[勾]?兑|稀释|混合|宽高)[是为约]?\\s?$")
 _LASTING: Final = re.compile(
-    "(?:时长|用时|耗时|片长|历时|成绩|配速|全程|时间仅|[还只仅]剩(?:下|余)?|剩余|每隔|倒计时|(?:结束|终场)前|读秒|[跑游骑划走]出?了|花了|耗费)[是为约]?\\s?$"
+    "(?:时长|用时|耗时|片长|历时|成绩|配速|全程|时间仅|[还只仅]剩(?:下|余)?|剩余|每隔|倒计时|(?:结束|终场)前|读秒|[跑游骑划走]出?了|花了|耗费|马拉松|[半全]马|[跑游]进|PB|最好成绩|[世亚]界纪录|纪录)[是为约以]?\\s?$"
 )
 _LASTING_NEXT: Final = re.compile("的?(?:成绩|用时|时间(?:完成|跑完|夺)|完赛|夺冠|冲线|跑完|撞线|夺魁|摘金)")
 _NO_POINTS: Final = "[钟\\d音法厂部店队会行院局校类频位度辨贝线制期]|公司|之(?![差优])"
@@ -164,13 +171,19 @@ _CHAT: Final = re.compile("(?:^|[，。！？、~～…“”\\s]|[哈啊呀了�
 _CHAT_NEXT: Final = re.compile(
     "$|[，。！？~～…”\\s]|快乐|啊|了|的?礼物|表白|那天|这天|当天|情人节|红包|活动|笑|牛|真|太"
 )
-_ORDINAL: Final = re.compile("(?:第|[月年周初])$")
+_ORDINAL: Final = re.compile("(?:第|[月年周初负]|地下)$")
 _EQUALS_NEXT: Final = re.compile(r"\s?=")
+_TENS_OF_THOUSANDS: Final = re.compile(
+    "(?:年薪|月入|年入|收入|工资|奖金|总包|存款|首付|彩礼|预算|粉丝?|粉丝数|播放量?|阅读量?|浏览量?|点赞|销量|流水|营收|赚|亏|花|欠|借)"
+    "[了到过近约超破达是为有]{0,2}\\s?$"
+)
+"""What is counted in 万, for which people write W: 年薪20W+."""
 _SEATS: Final = frozenset("ANJr")
 """Letters that are more often a seat's, a grade's or a name's than a unit."""
 _FORCE_NEXT: Final = re.compile("的?(?:[拉推压浮阻摩]?力|电|插|保险|空开|能|功|热)")
 _FORCE: Final = re.compile(r"(?:[力流载险丝能功热量]|\dV[、/,， ]?)[为是约达]?\s?$")
 _LATIN_BEFORE: Final = re.compile(r"[A-Za-z]\s?$")
+_POWER_NEXT: Final = re.compile("的?(?:[有无]线)?(?:快充|闪充|超充|充电|供电|适配器|电源)")
 _TEXT_NEXT: Final = re.compile(rf"\s?(?:[{HANZI}，。；、）)！？：]|$)")
 _NUMBERED_NEXT: Final = re.compile("型|期|级|类|卷|章|部|届|世|阶段|度|相|号|代|区")
 _RANGED: Final = re.compile(
@@ -186,7 +199,7 @@ _OPERAND: Final = re.compile(r"[\w)）%]\s?$")
 _PLACED: Final = (
     "室|房间|号房|房(?!子|屋|价)|宿舍|教室|病房|包间|包厢|国道|省道|县道|医院|次列车|次航班|次高铁|次动车|航班|列车|"
     "路公交|路车|客机|高校|工程|端口|中学|厂|艺术区|部队|高地|"
-    "战机|错误|页面|网关|报错|战士|医科|会议室|办公室|实验室|诊室|号包间|号机房"
+    "分机|内线|战机|错误|页面|网关|报错|战士|医科|会议室|办公室|实验室|诊室|号包间|号机房"
 )
 _KNOWN: Final = {
     "985": "九八五", "211": "二幺幺", "996": "九九六", "12306": "幺二三零六", "12315": "幺二三幺五",
@@ -232,6 +245,12 @@ def _letters(letters: str) -> str:
 
 
 _WORDS: Final = frozenset("AM AN AS AT BE BY DO GO HE HI HU IF IN IS IT ME MU MY NO OF ON OR SO TO UP US WE".split())
+
+
+def _standard(match: Match) -> str:
+    """A national standard: GB/T 19001-2016."""
+    year = f"杠{zh_digits(match[4])}" if match[4] else ""
+    return f"{match[1]} {match[2]} {zh_digits(match[3].replace('.', '点'))}{year}"
 
 
 def _part(digits: str) -> str:
@@ -297,7 +316,7 @@ def _year(match: Match) -> str | None:
 def _clock(match: Match) -> str | None:
     hour, minute, second, half = match[1], match[2], match[3], match[4]
     lasting = bool(second) and after(match, _LASTING_NEXT)
-    if not lasting and before(match, _RATIO):
+    if not lasting and (before(match, _RATIO) or after(match, _SCALED_NEXT)):
         return None
     if not lasting and not _is_time(match) and (before(match, _SCORE) or after(match, _SCORE_NEXT)):
         return None
@@ -311,6 +330,11 @@ def _clock(match: Match) -> str | None:
     if second:
         said += ("零" if second[0] == "0" and int(second) else "") + zh_cardinal(str(int(second))) + "秒"
     return said
+
+
+def _day_and_night(match: Match) -> str:
+    """What is warm by day and by night: 12/20℃, 3/-5℃."""
+    return f"{_number(match[1])}到{'零下' if match[2] else ''}{_number(match[3])}摄氏度"
 
 
 def _length(parts: list[int]) -> str:
@@ -413,7 +437,8 @@ def _festival(match: Match) -> str:
 
 def _service(match: Match) -> str | None:
     called = before(match, _CALLED) or after(match, _CALLED_NEXT)
-    return zh_digits(match[1], "幺") if called and not after(match, _NOT_CALLED_NEXT) else None
+    called = after(match, _HOTLINE_NEXT) or (called and not after(match, _NOT_CALLED_NEXT))
+    return zh_digits(match[1], "幺") if called else None
 
 
 def _chat(match: Match) -> str | None:
@@ -511,8 +536,9 @@ def _measure(match: Match) -> str | None:
     """A number, or a range of numbers, and its unit: 5km, 10~20°C, 3亿kWh, 35μg/m^3, 80mg/100mL."""
     low, between, high, scale, unit, many, per = match.groups()
     alone = len(unit) == 1 and unit.isascii() and not per and not high and not scale
-    if alone and (before(match, _LATIN_BEFORE) or (" " in match.group() and not after(match, _TEXT_NEXT))):
-        return None  # iPhone 5s, Model 3 s
+    named = before(match, _LATIN_BEFORE) or (" " in match.group() and not after(match, _TEXT_NEXT))
+    if alone and named and not after(match, _POWER_NEXT):
+        return None  # iPhone 5s, Model 3 s; but PD 65W快充
     if alone and unit in _SEATS and "." not in low and not before(match, _FORCE) and not after(match, _FORCE_NEXT):
         return None  # 12A is a seat
     said = "两" if low == "2" and (scale or unit[0] != "°") else _number(low)
@@ -594,6 +620,9 @@ def _table() -> Table:
         Rule("date", r"([12]\d{3})[-/.](1[0-2]|0?[1-9])[-/.](3[01]|[12]\d|0?[1-9])(?!\d|[-/.]\d)(?:T(?=\d\d:))?",
              _date, next="-/."),
         Rule("date", r"(3[01]|[12]\d|0?[1-9])/(3[01]|[12]\d|0?[1-9])/((?:19|20)\d\d)(?![\d/])", _year_last, next="/"),
+        Rule("date", r"([12]\d)/(0[1-9]|1[0-2])/(0[1-9]|[12]\d|3[01])(?![\d/])",
+             lambda m: f"{zh_digits(m[1])}年{_number(m[2].lstrip('0'))}月{_number(m[3].lstrip('0'))}日", next="/"),
+        Rule("unit", r"(\d{1,2})/(-?)(\d{1,2})\s?(?:°C|°|度)(?![A-Za-z])", _day_and_night, next="/"),
         Rule("date", r"((?:19|20)\d\d)[-/.](0[1-9]|1[0-2])(?![\d.]|[-/]\d|\s?[元%万亿倍米])", _year_month, next="-/."),
         Rule("date", r"((?:19|20)\d\d)[-/](\d\d)(?=\s?(?:赛季|学年|财年|年度))",
              lambda m: zh_digits(m[1] + m[2]), next="-/"),
@@ -609,13 +638,15 @@ def _table() -> Table:
         Rule("date", r"([12]\d{3})(?=年(?:前|后|来|间|以))", _year, next="h"),
         Rule("date", r"((?:19|20)\d\d)(?=\s?(?:Q[1-4]|H[12])(?![A-Za-z\d]))", lambda m: zh_digits(m[1]), next=" a"),
         Rule("date", r"(?<=[〔\[\(（])((?:19|20)\d\d)(?=[〕\])）])", lambda m: zh_digits(m[1]), next="ha"),
-        Rule("date", r"0([1-9])(?=\s?[月日号])", lambda m: zh_cardinal(m[1]), next="h "),
+        Rule("date", r"0([1-9])(?=\s?(?:[月日]|号(?![柜格桌楼线门窗机台房库仓牌车厅馆位舱车箱])))",
+             lambda m: zh_cardinal(m[1]), next="h "),
         Rule("date", r"(\d{1,2})[·•.](\d{1,2})(?=\s?(?:事件|事变|运动|大?地震|惨案|革命|恐怖|袭击))",
              lambda m: zh_digits(m[1] + m[2], "幺"), next=".a"),
         Rule("date", r"(?<!第)(\d{1,2})\.(\d{1,2})(?=小?长?假期?|黄金周|劳动节|国庆|大促|购物|狂欢|促销|年中|晚会|"
              r"妇女节|女[神生王]节)", _festival, next="."),
         Rule("date", r"(\d{1,2})·(\d{1,2})(?!\d)", lambda m: zh_digits(m[1] + m[2]), next="a"),
-        Rule("date", r"(00|05|10|50|60|70|75|80|85|90|95)(?=后(?!面|续|来|天|半|卫|台|期|备|果|代|\d))|(00)(?=年代)",
+        Rule("date", r"(00|05|10|50|60|70|75|80|85|90|95)(?=后(?!面|续|来|天|半|卫|台|期|备|果|代|\d(?![05]后)))"
+             r"|(00)(?=年代)",
              lambda m: zh_digits(m.group()), next="h"),
         # the clock
         Rule("time", r"(\d{1,2})分([0-5]?\d)秒(\d{1,3})(?![\d.]|\s?[年月日个元万人])",
@@ -671,6 +702,13 @@ def _table() -> Table:
         Rule("code", r"(\d{1,2})W-(\d\d)(?!\d)", lambda m: f"{zh_cardinal(m[1])} W {zh_cardinal(m[2])}", next="a"),
         Rule("code", r"7-11(?=便利|店|门店|超市)", lambda m: "七十一", next="-"),
         Rule("code", rf"({'|'.join(_KNOWN)})(?!\d|[.,]\d|\s?{_MEASURED}|户)", lambda m: _KNOWN[m[1]]),
+        Rule("date", r"((?:19|20)\d\d)(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])(?![\d.,])",
+             lambda m: None if after(m, _MEASURE_NEXT) else _date(m)),
+        Rule("ordinal", r"(\d{1,3})(?:st|nd|rd|th)(?![A-Za-z])", lambda m: f"{en_ordinal(m[1])} ", next="a"),
+        Rule("code", r"(\d{4,6})\.(SH|SZ|BJ|HK)(?![A-Za-z])", lambda m: f"{zh_digits(m[1])} {m[2]}", next="."),
+        Rule("code", r"([0-8]\d{5})(?![\d.,])",
+             lambda m: zh_digits(m[1]) if before(m, _LISTED) and not after(m, _ROOM_ENDS) else None),
+        Rule("code", r"(?<=第)(\d{5,8})(?=\s?期)", lambda m: zh_digits(m[1]), next="h "),
         Rule("code", r"(0\d++|\d{9,}+)(?![.,]\d)", _long),
         # money
         Rule("money", rf"({_N})\s?({_SCALE})?\s?({_MONEY_CODE}|[$€£](?!\d))(?![A-Za-z])",
@@ -682,6 +720,9 @@ def _table() -> Table:
         Rule("percent", rf"({_N})([%‰]?)({_TO}|至|到)(-?)({_N})([%‰])", _percents, next="h -.,a"),
         Rule("percent", rf"({_N})\s?([%‰])",
              lambda m: ("百分之" if m[2] == "%" else "千分之") + _number(m[1]), next=" .,a"),
+        Rule("unit", rf"({_N})[Ww](?![A-Za-z\d])",
+             lambda m: ("两" if m[1] == "2" else _number(m[1])) + "万" if before(m, _TENS_OF_THOUSANDS) else None,
+             next=".,a"),
         Rule("unit", rf"({_N})[Ww](?=用户|粉|播放|阅读|人|元|块|点赞|年薪)",
              lambda m: ("两" if m[1] == "2" else _number(m[1])) + "万", next=".,a"),
         Rule("unit", rf"({_N})\s?({_UNIT})?{_TO}(-?{_N})\s?{scale}({_UNIT}){per}", _measure, next=" -.,a"),
@@ -692,7 +733,7 @@ def _table() -> Table:
         Rule("unit", rf"({_N})\"(?=\s?(?:屏|显示|笔记本|电视|平板|的))", lambda m: _number(m[1]) + "英寸", next=".,a"),
         Rule("unit", r"([1-9][1-9])(?=折)", lambda m: zh_digits(m[1]), next="h"),
         Rule("unit", r"(720|1080|1440|2160)(?=[pPi](?![A-Za-z]))", lambda m: zh_digits(m[1]), next="a"),
-        Rule("unit", r"(\d++)([米元块角万千百秒])(\d)(?![\d.多几余来]|\s?[年月日号点分个元万千百十米块角毛厘人名台])",
+        Rule("unit", r"(\d++)([米元块角万千百秒])(\d)(?![\d.多几余来]|\s?[年月日号点分秒个元万千百十米块角毛厘人名台])",
              lambda m: f"{'两' if m[1] == '2' else _number(m[1])}{m[2]}{zh_digits(m[3])}", next="h"),
         Rule("unit", r"(\d++)([米秒])(\d\d|(?<=秒)\d{3})(?![\d.]|\s?[年月日个元万人])",
              lambda m: f"{'两' if m[1] == '2' else _number(m[1])}{m[2]}{zh_digits(m[3])}", next="h"),
@@ -704,6 +745,8 @@ def _table() -> Table:
              lambda m: "点".join(map(_part, m.group().split("."))), next="."),
         Rule("score", r"(?<!\d[、，,])\d{1,3}[-–]\d{1,3}(?:[、，,]\s?\d{1,3}[-–]\d{1,3}){1,8}(?![\d-])",
              _scores, next="-"),
+        Rule("score", r"([67])[-–]([67])(?=\s?[(（]\d)|(?<=[67][(（])(\d{1,2})[-–](\d{1,2})(?=[)）])",
+             lambda m: "比".join(map(zh_cardinal, filter(None, m.groups()))), next="-"),
         Rule("ratio", rf"{_N}(?:\s?[:：∶]\s?{_N}){{1,7}}", _ratio, next=" .,:"),
         Rule("code", r"(?<=[图表式例题])(\d{1,2})-(\d{1,2})(?![\d.-])",
              lambda m: f"{zh_cardinal(m[1])}杠{zh_cardinal(m[2])}", next="-"),
@@ -721,6 +764,8 @@ def _table() -> Table:
              lambda m: "、".join(map(zh_cardinal, m.group().split("/"))), next="/"),
         Rule("list", r"(\d{1,3})/(\d{1,3})(?=\s?(?:[楼层帧期档](?!的一)|人[桌间份]|号[线楼]|路(?:公交|车)))",
              lambda m: f"{zh_cardinal(m[1])}、{zh_cardinal(m[2])}", next="/"),
+        Rule("fraction", r"(1)/(\d\.\d{1,2})(?=\s?(?:英?寸|\"|型))",
+             lambda m: f"{zh_number(m[2])}分之一", next="/"),
         Rule("fraction", r"(?:(\d{1,4})\s)?(\d{1,9})/(\d{1,9})(?![\d/]|\.\d)", _fraction, next=" /"),
         Rule("sum", rf"({_N})\s?[xX×*](?!3D)\s?(?={_N})", lambda m: _number(m[1]) + "乘", next=" .,a"),
         Rule("number", _N, _plain),
@@ -739,8 +784,12 @@ def _table() -> Table:
         Rule("range", r"(?:[-~～–]|—{1,2})\s?(?=[\d¥$-])", lambda m: "到" if before(m, _RANGED) else None),
         Rule("power", rf"\^(-?\d{{1,3}})(?:\s?({_UNIT}))?(?:/({_UNIT}))?", _power),
         Rule("sign", rf"\+(?={_N}\s?[%‰])(?<![A-Za-z\d)%]\+)", lambda m: "正"),
-        Rule("sign", r"#(\d{3,9})(?!\d)", lambda m: zh_digits(m[1])),
+        Rule("sign", r"#(?=[楼栋幢线库门厂炉机组])(?<=\d#)", lambda m: "号"),
+        Rule("sign", r"#(\d{1,9})(?!\d)",
+             lambda m: zh_digits(m[1]) if len(m[1]) > 2 or m[1][0] == "0" else zh_cardinal(m[1])),
         Rule("sign", r"==(?=\s?[A-Za-z\d])", lambda m: "等于"),
+        Rule("sign", r"([<>])=(?=\s?-?[\d.])", lambda m: _SYMBOLS[{"<": "≤", ">": "≥"}[m[1]]]),
+        Rule("sign", r"(?<![\w<>=/\"'-])([<>])(?=\d)(?![^<>\n]{0,40}>)", lambda m: _SYMBOLS[m[1]]),
         Rule("sign", r"([=<>×÷≈≠≤≥±*+])\s?(?=[-A-Za-z\d\(（])", _operator),
         Rule("sign", rf"\+(?=\s?[{HANZI}])(?<=[\dwkW万千百亿]\+)", lambda m: "多"),
         Rule("sign", r"\+(?=\d)|(?<=[A-Za-z\d百千万亿])\+", lambda m: "加"),
@@ -752,10 +801,12 @@ def _table() -> Table:
         Rule("joint", r"[-_](?=[A-Za-z\d])(?<=[A-Za-z\d][-_])", lambda m: " "),
         Rule("per", rf"/(?=(?:{_PER}))(?<=[元块米里克斤升吨次度万千百\d]/)"
              r"|/(?=[期年月天日次笔])(?<=[%‰]/)|/(?=\d)(?<=[元块]/)", lambda m: "每"),
+        Rule("per", r"/(?=[分秒](?!之))(?<=[转次拍滴跳步帧米字]/)", lambda m: "每"),
         Rule("per", rf"/(?=[{HANZI}])(?!/(?:[美日欧港澳]元|人民币))(?<=[\d百千万亿][元块角]/)", lambda m: "每"),
         Rule("per", rf"/(?=(?:{_PER}))", lambda m: "每" if before(m, _PAID_FOR) else None),
         Rule("per", rf"(?<=\d[个张件本粒片袋包盒瓶支只条份人次里])/(?=[{_PORTIONS}](?![{HANZI}]))", lambda m: "每"),
         Rule("per", rf"/(?={_N}\s?(?:{_PER}|{_UNIT}))", lambda m: "每" if before(m, _PRICED) else None),
+        Rule("per", rf"/({_UNIT})", lambda m: "每" + units.in_mandarin(m[1]) if before(m, _PRICED) else None),
         Rule("per", rf"/(?<=[元块米克斤升吨次万亿千百]/)({_UNIT})", lambda m: "每" + units.in_mandarin(m[1])),
         Rule("per", r"/s(?![A-Za-z])(?<=[KMGTk][Bb]/s)", lambda m: "每秒"),
         Rule("slash", r"/\s?(?=\S)", lambda m: "、"),
@@ -763,6 +814,7 @@ def _table() -> Table:
         Rule("file name", r"\.(?=[a-z\d])(?<=[A-Za-z\d]\.)", lambda m: "点"),
     ]  # fmt: skip
     letters = [
+        Rule("code", r"([A-Z]{2,4})/([TZQ])[ -]?(\d{2,5}(?:\.\d{1,2})?)(?:-((?:19|20)\d\d))?(?![\d.]|-\d)", _standard),
         Rule("serial", r"([A-Z])2([A-Z])(?![A-Za-z\d])", lambda m: f"{m[1]} two {m[2]}"),
         Rule("version", r"[vV](?:er)?\.?\s?(\d{1,9}(?:\.\d{1,9}){0,9})(?![A-Za-z\d])",
              lambda m: "V" + "点".join(map(_part, m[1].split(".")))),
@@ -795,7 +847,8 @@ def _table() -> Table:
         Rule("roman numeral", r"([IVX]{1,6})(?![A-Za-z])", _roman),
     ]  # fmt: skip
     words = (
-        r"[A-Za-z]++(?=[-_ ·]?\d|\$\d|\.\s?\d|[+#])|[IVX]++(?![A-Za-z])|vs(?![A-Za-z])|Ctrl(?![A-Za-z])"
+        r"[A-Z]{2,4}(?=/[TZQ][ -]?\d)"
+        r"|[A-Za-z]++(?=[-_ ·]?\d|\$\d|\.\s?\d|[+#])|[IVX]++(?![A-Za-z])|vs(?![A-Za-z])|Ctrl(?![A-Za-z])"
         rf"|(?<=每)[A-Za-z]++|(?<={plate})[A-Z](?=[·• -]?[A-Z\d]{{5,6}}(?![A-Za-z\d]))"
     )
     return Table(
