@@ -77,13 +77,20 @@ class Caller:
     """Somebody who was let in."""
 
     id: str
-    """`key:NAME`, `address:…`, or `anybody` where nobody is asked: what limits are counted by, and jobs belong to."""
+    """`key:NAME`, `address:…`, or `anybody` where nobody is asked: what limits are counted by, and the log tells."""
     tier: str
     may: Tier
     """The tier's limits, or the key's own."""
     voices: frozenset[str] | None = None
     """Names of those that he may use; None: all."""
     engines: frozenset[str] | None = None
+    key_hash: str = ""
+    """The beginning of his key's hash: a name may be given again, to somebody else."""
+
+    @property
+    def owner(self) -> str:
+        """Whom his jobs belong to: him with this very key."""
+        return f"{self.id}#{self.key_hash}" if self.key_hash else self.id
 
     def allows(self, voice: Voice) -> bool:
         """Whether he may have it speak."""

@@ -16,6 +16,7 @@ from socket import socket
 from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
 
+from tts_server.address import customer, parse
 from tts_server.errors import InvalidRequest, TTSError
 from tts_server.http.middlewares import json_response
 
@@ -32,6 +33,7 @@ class Connections:
     exempt: Callable[[str], bool]
     """Whether an address may have any number: a proxy speaks for many."""
     count: Counter[str] = field(default_factory=Counter)
+    """Of each caller's: an address, or the /64 of IPv6 that one customer has."""
 
 
 class Connection(RequestHandler):
@@ -51,7 +53,8 @@ class Connection(RequestHandler):
         peer = transport.get_extra_info("peername")
         bounds = self._bounds
         if isinstance(peer, tuple) and not bounds.exempt(peer[0]):
-            self._address = peer[0]
+            address = parse(peer[0])
+            self._address = peer[0] if address is None else customer(address)
             bounds.count[self._address] += 1
             if bounds.count[self._address] > bounds.most_per_address:
                 self._cut("too_many")

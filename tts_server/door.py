@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
+from tts_server.address import parse
 from tts_server.caller import ANONYMOUS
 from tts_server.connections import Connections
 from tts_server.http.guard import Guard
@@ -63,7 +64,7 @@ def bounds(settings: Settings, cut: Callable[[str], None]) -> Connections:
     proxies = [ipaddress.ip_network(proxy) for proxy in settings.trusted_proxies]
 
     def exempt(peer: str) -> bool:
-        address = _address(peer)
+        address = parse(peer)
         return address is None or address.is_loopback or any(address in proxy for proxy in proxies)
 
     return Connections(settings.header_timeout_s, settings.max_connections_per_address, cut, exempt)
@@ -83,15 +84,8 @@ def _shared(redis_url: str | None) -> RedisCounters | None:
 def _is_local(bound: socket.socket) -> bool:
     if bound.family == socket.AF_UNIX:
         return True
-    address = _address(bound.getsockname()[0])
+    address = parse(bound.getsockname()[0])
     return address is not None and address.is_loopback
-
-
-def _address(name: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
-    try:
-        return ipaddress.ip_address(name.partition("%")[0])
-    except ValueError:
-        return None
 
 
 def _name(sockets: Sequence[socket.socket]) -> str:

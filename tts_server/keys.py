@@ -32,6 +32,8 @@ PREFIX: Final = "tts_"
 LONGEST_KEY: Final = 256
 """Of what is presented as one; ours have 47 characters."""
 _RANDOM_BYTES: Final = 32
+_OWNER_DIGITS: Final = 16
+"""Of a key's hash, by which its jobs are known: two keys of one name do not meet in 64 bits."""
 _LOOK_EVERY_S: Final = 1.0
 _OTHERS_MAY_WRITE: Final = stat.S_IWGRP | stat.S_IWOTH
 
@@ -69,8 +71,8 @@ class Key(BaseModel):
             may = Tier.model_validate(tiers[self.tier].model_dump() | self.limits)
         except ValidationError as error:
             raise KeysError(f"key {self.name}: {_told(error)}") from None
-        allowed = [None if names is None else frozenset(names) for names in (self.voices, self.engines)]
-        return Caller(f"key:{self.name}", self.tier, may, *allowed)
+        voices, engines = (None if names is None else frozenset(names) for names in (self.voices, self.engines))
+        return Caller(f"key:{self.name}", self.tier, may, voices, engines, self.sha256[:_OWNER_DIGITS])
 
 
 class _File(BaseModel):

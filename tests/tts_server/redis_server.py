@@ -11,8 +11,10 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
+from redis import Redis
 
 from tts_server.cache_redis import RedisCache
 
@@ -42,6 +44,23 @@ class RedisServer:
                     return
             assert self._process.poll() is None, "redis-server does not start"
             time.sleep(0.01)
+
+    def ask(self, *command: str) -> Any:
+        """What it answers."""
+        with Redis(port=self.port, decode_responses=True) as client:
+            return client.execute_command(*command)
+
+    def flush(self) -> None:
+        """Forget everything."""
+        self.ask("FLUSHALL")
+
+    def change(self, name: str, value: str) -> None:
+        """Change a setting."""
+        self.ask("CONFIG", "SET", name, value)
+
+    def all_keys(self) -> set[str]:
+        """Whatever there is."""
+        return set(self.ask("KEYS", "*"))
 
     def tell(self, sign: signal.Signals) -> None:
         assert self._process is not None

@@ -18,7 +18,7 @@ from aiohttp import web
 from tests.tts_server.test_server_life import Server
 from tts_server import door
 from tts_server.config import Settings
-from tts_server.connections import BoundedSite, Connections
+from tts_server.connections import BoundedSite, Connection, Connections
 from tts_server.http.guard import Guard
 from tts_server.keys import Key, changing, digest, make_secret
 
@@ -237,6 +237,42 @@ async def test_an_address_may_have_so_many_connections_and_each_that_ends_makes_
             opened[1].close()
 
 
+class Peer(asyncio.Transport):
+    """A connection from there."""
+
+    def __init__(self, address: str) -> None:
+        super().__init__({"peername": (address, 1, 0, 0)})
+        self.open = True
+
+    def abort(self) -> None:
+        self.open = False
+
+    def close(self) -> None:
+        self.open = False
+
+    def is_closing(self) -> bool:
+        return not self.open
+
+
+async def test_connections_of_one_ipv6_network_are_one_callers() -> None:
+    runner = web.AppRunner(web.Application())
+    await runner.setup()
+    assert runner.server is not None
+    cut: list[str] = []
+    bounds = Connections(60.0, 2, cut.append, lambda _: False)
+    opened = []
+    for address in ("2001:db8::1", "2001:db8::2", "2001:db8::3", "2001:db8:0:1::1", "::ffff:192.0.2.1", "192.0.2.1"):
+        connection = Connection(bounds, runner.server, asyncio.get_running_loop())
+        connection.connection_made(Peer(address))
+        opened.append(connection)
+    assert cut == ["too_many"]
+    assert bounds.count == {"2001:db8::/64": 3, "2001:db8:0:1::/64": 1, "192.0.2.1": 2}
+    for connection in opened:
+        connection.connection_lost(None)
+    assert not bounds.count
+    await runner.cleanup()
+
+
 @pytest.mark.parametrize(
     "sent",
     [
@@ -266,7 +302,16 @@ async def test_headers_are_bounded_and_what_is_no_http_is_told_in_the_shape_of_a
 
 @pytest.mark.parametrize(
     ("address", "exempt"),
-    [("127.0.0.1", True), ("::1", True), ("10.1.2.3", True), ("192.0.2.1", False), ("fe80::1%eth0", False)],
+    [
+        ("127.0.0.1", True),
+        ("::1", True),
+        ("::ffff:127.0.0.1", True),  # as a socket for both kinds of addresses tells it
+        ("10.1.2.3", True),
+        ("::ffff:10.1.2.3", True),
+        ("192.0.2.1", False),
+        ("::ffff:192.0.2.1", False),
+        ("fe80::1%eth0", False),
+    ],
 )
 def test_this_machine_and_proxies_may_have_any_number(settings: Settings, address: str, exempt: bool) -> None:
     trusting = settings.model_copy(update={"trusted_proxies": ("10.0.0.0/8",)})

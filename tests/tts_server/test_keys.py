@@ -90,6 +90,21 @@ def test_a_key_opens_as_what_it_was_made(run: Run, store: KeyStore) -> None:
     assert caller.may.characters_per_min == TIERS["vip"].characters_per_min, "what it does not say is its tier's"
 
 
+def test_a_name_that_is_given_again_is_somebody_else(file: Path, store: KeyStore) -> None:
+    first = _add(file, "ann")
+    store.load()
+    before = store.find(first)
+    with changing(file) as keys:
+        keys.clear()
+    second = _add(file, "ann")
+    store.load()
+    after = store.find(second)
+    assert before is not None
+    assert after is not None
+    assert (before.id, before.owner) != (after.id, after.owner)
+    assert before.id == after.id == "key:ann", "in the log and for limits he is the same"
+
+
 @pytest.mark.parametrize("wrong", ["", "tts_", "x" * 47, "ключ", "\udcff", "tts_" + "A" * 43, "a" * 1_000_000])
 def test_what_is_no_key_opens_nothing(file: Path, store: KeyStore, wrong: str) -> None:
     secret = _add(file, "ann")

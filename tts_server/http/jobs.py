@@ -23,8 +23,8 @@ from tts_server.http.requests import parse_tts
 from tts_server.http.sending import send
 from tts_server.http.services import CALLER, REQUEST_ID, SERVICES
 from tts_server.jobs import files
-from tts_server.jobs.record import Job, JobState, Manner, Order
-from tts_server.jobs.service import Jobs, View
+from tts_server.jobs.record import Job, JobState, Manner, Order, View
+from tts_server.jobs.service import Jobs
 
 READ_BYTES: Final = 1 << 18
 """Of audio, read and sent at once."""
@@ -46,6 +46,8 @@ async def submit(request: web.Request) -> web.Response:
     except web.HTTPRequestEntityTooLarge:
         raise TooLarge(f"the body may have up to {most_bytes} bytes") from None
     body = validate(JobBody, load(data))
+    if body.timestamps:
+        raise InvalidRequest("a job tells no timestamps; POST /api/tts does", param="timestamps")
     wanted, delivery = choose(
         request,
         lambda voices: parse_tts(
@@ -199,6 +201,7 @@ async def _send_growing(
             if job.state.ended and job.state is not JobState.DONE:
                 break
             there = files.audio_bytes(job)
+            await jobs.follow(reading, job)
             await _send_span(request, response, jobs, reading, Span(at, there))
             at = there
     if job.state is not JobState.DONE:
@@ -222,7 +225,7 @@ def _jobs(request: web.Request) -> Jobs:
 
 
 def _owner(request: web.Request) -> str:
-    return request[CALLER].id
+    return request[CALLER].owner
 
 
 async def _view(request: web.Request) -> View:

@@ -14,8 +14,10 @@ import os
 import random
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -27,18 +29,19 @@ from tts_server.errors import InvalidRequest, TTSError
 from tts_server.jobs.addresses import PrivateAddress, is_public, public_socket
 from tts_server.jobs.files import sync_folder
 from tts_server.jobs.record import Job
-from tts_server.jobs.store import Store, StoreThread
+from tts_server.jobs.store import JobStore
 from tts_server.logs import get_logger
 
 WAITS_S: Final = (1.0, 5.0, 30.0, 120.0, 600.0, 1_800.0, 7_200.0, 21_600.0)
 """Between attempts: a restart is waited for by seconds, an outage by hours. After nine attempts in nine hours it is
 over; the job itself can still be asked for."""
-_AT_ONCE: Final = 8
-"""Attempts at once; a caller whose server hangs takes one place for ten seconds."""
+_AT_ONCE: Final = 32
+"""Attempts at once. A server that hangs takes a place for ten seconds: only 16 callers of such could delay others."""
+_AT_ONCE_PER_OWNER: Final = 2
 _TIMEOUT: Final = aiohttp.ClientTimeout(total=10.0, sock_connect=5.0)
 _LONGEST_URL: Final = 2_048  # what browsers and proxies agree to take
 _SECRET_BYTES: Final = 32
-_LOOK_AGAIN_S: Final = 30.0  # for what another server of the same state folder may have left
+_LOOK_AGAIN_S: Final = 5.0  # for jobs that other servers have ended
 
 log = get_logger(__name__)
 
@@ -74,6 +77,11 @@ class Secrets:
         if len(self._root) != _SECRET_BYTES:
             raise OSError(errno.EINVAL, f"{path} does not hold {_SECRET_BYTES} bytes; remove it to have a new one made")
 
+    @property
+    def root(self) -> bytes:
+        """What the folder has, and nobody else."""
+        return self._root
+
     def of(self, owner: str) -> bytes:
         """What this owner's callbacks are signed with."""
         return hmac.digest(self._root, owner.encode(), "sha256")
@@ -97,11 +105,11 @@ def headers(job_id: str, body: bytes, secret: bytes, now_s: float) -> dict[str, 
 
 
 class Messenger:
-    """Tells whoever is due. Runs beside the jobs: of several servers one tells."""
+    """Tells whoever is due, each in a task of his own. Runs beside the jobs."""
 
     def __init__(
         self,
-        store: StoreThread,
+        store: JobStore,
         secrets: Secrets,
         describe: Callable[[Job], dict[str, object]],
         told: Callable[[str], None],
@@ -114,6 +122,8 @@ class Messenger:
         self._told = told
         self._socket_factory = None if private else public_socket
         self._due = asyncio.Event()
+        self._telling: Counter[str] = Counter()
+        """Attempts under way, by owner."""
 
     def look(self) -> None:
         """Somebody may be due."""
@@ -128,17 +138,16 @@ class Messenger:
             socket_factory=self._socket_factory,
         )
         cookies = aiohttp.DummyCookieJar()
-        async with aiohttp.ClientSession(
-            connector=connector, timeout=_TIMEOUT, cookie_jar=cookies, trust_env=False
-        ) as session:
+        async with (
+            aiohttp.ClientSession(
+                connector=connector, timeout=_TIMEOUT, cookie_jar=cookies, trust_env=False
+            ) as session,
+            asyncio.TaskGroup() as group,
+        ):
             while True:
                 self._due.clear()
                 try:
-                    jobs = await self._store.run(Store.due_callbacks, time.time(), _AT_ONCE)
-                    if jobs:
-                        await asyncio.gather(*(self._tell(session, job) for job in jobs))
-                        continue
-                    next_s = await self._store.run(Store.next_callback_s)
+                    next_s = await self._begin(session, group)
                 except TTSError as error:
                     log.warning("callbacks wait", code=error.code)
                     next_s = None
@@ -146,6 +155,23 @@ class Messenger:
                 with suppress(TimeoutError):
                     async with asyncio.timeout(wait_s):
                         await self._due.wait()
+
+    async def _begin(self, session: aiohttp.ClientSession, group: asyncio.TaskGroup) -> float | None:
+        """Tell whoever is due, as many at once as may be; when the next one will be, if that is known."""
+        while (room := _AT_ONCE - self._telling.total()) > 0:
+            busy = [owner for owner, attempts in self._telling.items() if attempts >= _AT_ONCE_PER_OWNER]
+            jobs = await self._store.due_callbacks(time.time(), room, busy)
+            if not jobs:
+                return await self._store.next_callback_s(busy)
+            for job in jobs:
+                self._telling[job.owner] += 1
+                group.create_task(self._tell(session, job)).add_done_callback(partial(self._told_one, job))
+        return None
+
+    def _told_one(self, job: Job, _: asyncio.Task[None]) -> None:
+        self._telling[job.owner] -= 1
+        self._telling += Counter()  # without those that are at zero
+        self._due.set()
 
     async def _tell(self, session: aiohttp.ClientSession, job: Job) -> None:
         assert job.callback is not None  # noqa: S101  (only such jobs are due)
@@ -168,7 +194,10 @@ class Messenger:
             wait_s = WAITS_S[attempts - 1] * random.uniform(0.8, 1.2)  # not all at once after an outage
             state, again_at_s = "waiting", time.time() + wait_s
         log.info("callback made", job=job.id, attempt=attempts, state=state, failure=failure or None)
-        await self._store.run(Store.called_back, job, state, again_at_s)
+        try:
+            await self._store.called_back(job, state, again_at_s)
+        except TTSError as error:  # he is told again
+            log.warning("callback not noted", job=job.id, code=error.code)
         self._told(state)
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import hashlib
+from dataclasses import astuple, dataclass
 from enum import StrEnum
 from typing import Final
+
+import orjson
 
 from tts_server.jobs.pieces import Pause
 
@@ -45,11 +48,16 @@ class Order:
     """A job that somebody wants."""
 
     owner: str
-    """The name of the caller's key."""
+    """`Caller.owner`."""
     text: str
     manner: Manner
     callback_url: str | None = None
     idempotency_key: str | None = None
+
+    def fingerprint(self) -> bytes:
+        """Of all that makes a job what it is."""
+        content = orjson.dumps([self.text, astuple(self.manner), self.callback_url])
+        return hashlib.sha256(content).digest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +92,10 @@ class Job:
     error: dict[str, str | None] | None
     """In the API's shape."""
     callback: Callback | None
+    claim: int = 0
+    """How often it was taken up, where servers share jobs: whoever has the last claim may write of it. Else 0."""
+    file: int = 0
+    """The claim whose file holds the samples."""
 
     @property
     def progress(self) -> float:
@@ -94,3 +106,40 @@ class Job:
     def audio_s(self) -> float:
         """Of audio there is."""
         return self.samples / self.manner.sample_rate_hz
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """A job, and how many wait before it."""
+
+    job: Job
+    position: int | None = None
+
+    def content(self) -> dict[str, object]:
+        """As callers are told of it."""
+        job = self.job
+        told: dict[str, object] = {"job_id": job.id, "status": job.state}
+        if self.position is not None:
+            told["position"] = self.position
+        told |= {
+            "progress": round(job.progress, 4),
+            "characters": job.characters,
+            "spoken_characters": job.spoken_characters,
+            "audio_seconds": round(job.audio_s, 3),
+            "voice": job.manner.voice,
+            "engine": job.manner.engine,
+            "format": job.manner.audio_format,
+            "sample_rate": job.manner.sample_rate_hz,
+            "created": round(job.created_s, 3),
+            "ended": job.ended_s and round(job.ended_s, 3),
+            "bytes": job.result_bytes,
+            "error": job.error,
+        }
+        if job.callback is not None:
+            told["callback"] = {"state": job.callback.state, "attempts": job.callback.attempts}
+        return told
+
+
+def former_owner(owner: str) -> str:
+    """As whom a caller's jobs were kept before keys of one name were told apart."""
+    return owner.partition("#")[0]

@@ -1,6 +1,6 @@
 """The jobs of one server, for the routes: accepted, asked after, listened to, cancelled; run in the background.
 
-What is wrong with the state folder stops no server: jobs are refused, and tried again, and speech goes on.
+What is wrong with their folder or with Redis stops no server: jobs are refused, and tried again, and speech goes on.
 """
 
 from __future__ import annotations
@@ -10,29 +10,31 @@ import math
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from concurrent import futures
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
 
-from tts_server.errors import JobsUnavailable, NotFound, QueueFull
-from tts_server.jobs import files, runner, store
+from tts_server.errors import DiskFull, JobsUnavailable, NotFound, QueueFull
+from tts_server.jobs import files, store
 from tts_server.jobs.callbacks import Messenger, Secrets, check_url
-from tts_server.jobs.record import Job, JobState, Manner, Order
-from tts_server.jobs.store import Store, StoreThread
+from tts_server.jobs.record import Job, JobState, Order, View, former_owner
+from tts_server.jobs.room import estimate_bytes
+from tts_server.jobs.runner import Bounds, Runner
+from tts_server.jobs.sqlite_file import JobsFile
+from tts_server.jobs.store import JobStore, SharedFolder
+from tts_server.jobs.store_sqlite import SqliteJobs
 from tts_server.logs import get_logger
 
 if TYPE_CHECKING:
     from tts_server.config import Settings
     from tts_server.speech import Gateway
 
-_AUDIO_S_PER_BYTE: Final = 0.1
-"""Of UTF-8 text, for the room that a job may need: a third more than the usual (`take.AUDIO_S_PER_BYTE`)."""
-_ENCODED_SHARE: Final = {"wav": 0.0, "pcm": 0.0, "flac": 0.7}
-"""Of the samples' size, for the file beside them."""
-_LOSSY_SHARE: Final = 0.5  # 64 kbit/s of 128 kbit/s, at 8 kHz; less at any other rate
 _LOOK_AGAIN_S: Final = 1.0  # for what another server of the same state folder did
 _AGAIN_S: Final = 30.0  # before what failed in the background is started again
+_REDIS_AGAIN_S: Final = 5.0  # the same, where Redis may have been away: others wait for this instance to help
+_SPARED_S: Final = 0.5  # after what keeps the jobs could not be opened: who comes next does not wait for it too
+_PATIENCE_S: Final = 60.0  # with what keeps the jobs, for those who listen: a restart of Redis takes less
 _LISTENERS: Final = 500
 """Who may listen to jobs at once: each asks the store once a second."""
 _READERS: Final = 4  # threads that read audio for those who fetch it
@@ -57,44 +59,12 @@ class Meter(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class View:
-    """A job, and how many wait before it."""
-
-    job: Job
-    position: int | None = None
-
-    def content(self) -> dict[str, object]:
-        """As callers are told of it."""
-        job = self.job
-        told: dict[str, object] = {"job_id": job.id, "status": job.state}
-        if self.position is not None:
-            told["position"] = self.position
-        told |= {
-            "progress": round(job.progress, 4),
-            "characters": job.characters,
-            "spoken_characters": job.spoken_characters,
-            "audio_seconds": round(job.audio_s, 3),
-            "voice": job.manner.voice,
-            "engine": job.manner.engine,
-            "format": job.manner.audio_format,
-            "sample_rate": job.manner.sample_rate_hz,
-            "created": round(job.created_s, 3),
-            "ended": job.ended_s and round(job.ended_s, 3),
-            "bytes": job.result_bytes,
-            "error": job.error,
-        }
-        if job.callback is not None:
-            told["callback"] = {"state": job.callback.state, "attempts": job.callback.attempts}
-        return told
-
-
-@dataclass(frozen=True, slots=True)
 class _Parts:
     """What there is once the state folder is."""
 
-    store: StoreThread
+    store: JobStore
     secrets: Secrets
-    runner: runner.Runner
+    runner: Runner
     messenger: Messenger
 
 
@@ -105,7 +75,8 @@ class Jobs:
         self._settings = settings
         self._gateway = gateway
         self._meter = meter
-        self._folder = settings.state_dir / "jobs"
+        # Files of shared jobs are apart: a server that shares none would take them for nobody's.
+        self._folder = settings.jobs_path / "shared" if settings.shares_jobs else settings.jobs_path
         self._parts: _Parts | None = None
         self._opening = asyncio.Lock()
         self._opened = asyncio.Event()
@@ -113,6 +84,20 @@ class Jobs:
         self._listening = 0
         self._readers = futures.ThreadPoolExecutor(_READERS, "jobs-readers")
         self._closed = False
+        self._problem, self._failed_s = "", -math.inf
+
+    async def prepare(self) -> None:
+        """Before the first request, where instances share jobs: see to it that they share a folder.
+
+        SharedFolder if they do not. Without an answer from Redis the server may begin: jobs are refused until then.
+        """
+        if self._settings.shares_jobs:
+            try:
+                await self._open()
+            except SharedFolder:
+                raise
+            except JobsUnavailable:  # the log has it
+                pass
 
     async def run(self) -> None:
         """Run jobs and tell callers until cancelled; then what runs is put back, to be gone on with later."""
@@ -139,15 +124,18 @@ class Jobs:
         """Accept a job; when this returns, it is on the disk. TTSError if it is refused."""
         parts = await self._open()
         try:
-            free_bytes = await asyncio.to_thread(files.free_bytes, self._folder)
+            free_bytes, needed_bytes = await asyncio.to_thread(self._measure, order)
         except OSError as error:
-            raise JobsUnavailable(f"the folder of jobs cannot be used: {error.strerror}") from error
+            raise _folder_fails(error) from error
         bounds = store.Bounds(
             self._settings.jobs_queued,
             self._settings.jobs_queued_per_caller,
-            free_bytes - (self._settings.jobs_disk_reserve_mib << 20),
+            free_bytes - self._reserve_bytes,
         )
-        job, is_new = await parts.store.run(Store.add, order, estimate_bytes(order.text, order.manner), bounds)
+        try:
+            job, is_new = await parts.store.add(order, needed_bytes, bounds)
+        except OSError as error:
+            raise _folder_fails(error) from error
         if is_new:
             log.info("job accepted", job=job.id, characters=job.characters)
             self._meter.long_job("accepted")
@@ -157,25 +145,25 @@ class Jobs:
     async def get(self, owner: str, job_id: str) -> View:
         """The job. NotFound if there is none, or it is somebody else's."""
         parts = await self._open_if_any()
-        job = await parts.store.run(Store.get, job_id) if parts else None
-        if parts is None or job is None or job.owner != owner:
+        job = await parts.store.get(job_id) if parts else None
+        if parts is None or job is None or job.owner not in {owner, former_owner(owner)}:
             raise NotFound("there is no such job; it may have expired", code="job_not_found")
         return await self._view(parts, job)
 
     async def page(self, owner: str, limit: int, before_seq: int | None) -> list[Job]:
         """Some of the owner's jobs, the latest first; those that came before `before_seq`."""
         parts = await self._open_if_any()
-        return await parts.store.run(Store.page, owner, limit, before_seq) if parts else []
+        return await parts.store.page(owner, limit, before_seq) if parts else []
 
     async def delete(self, owner: str, job_id: str) -> tuple[Job, bool]:
         """Cancel a job that has not ended, or forget one that has; the job, and whether it is forgotten."""
         job = (await self.get(owner, job_id)).job
         parts = await self._open()
-        if await parts.store.run(Store.cancel, job_id):
+        if await parts.store.cancel(job_id):
             parts.runner.cancel(job_id)
             self._told(job, JobState.CANCELLED)
         else:
-            await parts.store.run(Store.remove, job_id)
+            await parts.store.remove(job_id)
             self._change(job_id)
             with suppress(OSError):  # the sweep tries again
                 await asyncio.to_thread(files.remove, self._folder, job_id)
@@ -226,6 +214,11 @@ class Jobs:
         """Bytes of it."""
         return await asyncio.wrap_future(self._readers.submit(audio.read, start, count))
 
+    async def follow(self, audio: files.Reading, job: Job) -> None:
+        """Go on where its audio is now, should another server have taken the job over."""
+        if audio.file != job.file:
+            await asyncio.wrap_future(self._readers.submit(audio.follow, job))
+
     def close_audio(self, audio: files.Reading) -> None:
         """It is not read any more."""
         self._readers.submit(audio.close)
@@ -236,13 +229,18 @@ class Jobs:
         self, owner: str, job_id: str, changed: asyncio.Event, ping_s: float
     ) -> AsyncGenerator[View | None, None]:
         before: View | None = None
-        told_s = time.monotonic()
+        told_s = heard_s = time.monotonic()
         while True:
             changed.clear()
             try:
                 view = await self.get(owner, job_id)
+                heard_s = time.monotonic()
             except NotFound:  # removed
                 return
+            except JobsUnavailable:
+                if before is None or self._closed or time.monotonic() - heard_s > _PATIENCE_S:
+                    raise
+                view = before
             if view != before or time.monotonic() - told_s >= ping_s:
                 yield view if view != before else None
                 before, told_s = view, time.monotonic()
@@ -255,45 +253,79 @@ class Jobs:
     async def _view(self, parts: _Parts, job: Job) -> View:
         if job.state is not JobState.QUEUED:
             return View(job)
-        return View(job, await parts.store.run(Store.position, job))
+        return View(job, await parts.store.position(job))
 
     async def _open_if_any(self) -> _Parts | None:
-        """The same as `_open`, if there ever was a job; else nothing is made."""
-        if self._parts is None and not await asyncio.to_thread(self._folder.exists):
-            return None
-        return await self._open()
+        """The same as `_open`, if there ever was a job, or others may have some; else nothing is made."""
+        there = self._parts is not None or self._settings.shares_jobs
+        return await self._open() if there or await asyncio.to_thread(self._folder.exists) else None
 
     async def _open(self) -> _Parts:
         async with self._opening:
             if self._parts is None:
+                if time.monotonic() < self._failed_s + _SPARED_S:
+                    raise JobsUnavailable(
+                        f"jobs cannot be kept just now: {self._problem}", retry_after_s=_REDIS_AGAIN_S
+                    )
                 try:
-                    opened, secrets = await asyncio.to_thread(_open, self._folder)
+                    store, secrets = await self._open_store()
                 except OSError as error:
-                    log.warning("jobs cannot be kept", folder=str(self._folder), reason=error.strerror or str(error))
+                    self._note_problem(error.strerror or str(error))
                     raise JobsUnavailable("the server's folder for jobs cannot be used; its log says why") from error
                 except JobsUnavailable as error:
-                    log.warning("jobs cannot be kept", folder=str(self._folder), reason=error.message)
+                    self._note_problem(error.message)
                     raise
-                self._parts = self._assemble(StoreThread(opened), secrets)
+                self._parts = self._assemble(store, secrets)
                 self._opened.set()
         return self._parts
 
-    def _assemble(self, thread: StoreThread, secrets: Secrets) -> _Parts:
+    async def _open_store(self) -> tuple[JobStore, Secrets]:
         settings = self._settings
-        bounds = runner.Bounds(settings.jobs_at_once, settings.max_text_chars, settings.job_ttl_s)
+        secrets = await asyncio.to_thread(_open_folder, self._folder, settings.jobs_path)
+        if not settings.shares_jobs:
+            opened = await asyncio.to_thread(JobsFile, self._folder / "jobs.sqlite")
+            return SqliteJobs(opened, self._folder), secrets
+        from tts_server.jobs.store_redis import RedisJobs  # with its library, which costs memory and time
+
+        await asyncio.to_thread(_tell_of_unshared, settings.jobs_path / "jobs.sqlite")
+        shared = RedisJobs(settings.redis_url or "", self._folder, secrets.root, settings.job_ttl_s)
+        try:
+            await shared.open()
+        except BaseException:
+            await shared.close()
+            raise
+        return shared, secrets
+
+    def _note_problem(self, reason: str) -> None:
+        """Tell it once: it is met again every few seconds."""
+        if reason != self._problem:
+            log.warning("jobs cannot be kept", folder=str(self._folder), reason=reason)
+        self._problem, self._failed_s = reason, time.monotonic()
+
+    def _assemble(self, store: JobStore, secrets: Secrets) -> _Parts:
+        settings = self._settings
+        bounds = Bounds(settings.jobs_at_once, settings.max_text_chars, settings.job_ttl_s, self._reserve_bytes)
         messenger = Messenger(
-            thread,
+            store,
             secrets,
             lambda job: View(job).content(),
             self._meter.callback,
             private=settings.callback_private,
         )
         return _Parts(
-            thread,
+            store,
             secrets,
-            runner.Runner(thread, self._folder, self._gateway, self._told, self._meter.unfinished_jobs, bounds),
+            Runner(store, self._folder, self._gateway, self._told, self._meter.unfinished_jobs, bounds),
             messenger,
         )
+
+    def _measure(self, order: Order) -> tuple[int, int]:
+        """The bytes that there are, and those that this may need."""
+        return files.free_bytes(self._folder), estimate_bytes(order.text, order.manner)
+
+    @property
+    def _reserve_bytes(self) -> int:
+        return self._settings.jobs_disk_reserve_mib << 20
 
     async def _run_again_and_again(self) -> None:
         """Run as soon as there is anything, and begin again should it fail."""
@@ -302,10 +334,12 @@ class Jobs:
                 if parts := await self._open_if_any():
                     self._opened.clear()
                     await parts.runner.run(parts.messenger.run)
+            except JobsUnavailable:  # told when it was met
+                pass
             except Exception as error:  # whatever it is, jobs must not rest for good
                 log.error("jobs rest for a while", exc_info=error)  # noqa: TRY400  (our logger has no other)
             with suppress(TimeoutError):
-                async with asyncio.timeout(_AGAIN_S):
+                async with asyncio.timeout(_REDIS_AGAIN_S if self._settings.shares_jobs else _AGAIN_S):
                     await self._opened.wait()
 
     def _told(self, job: Job, ended: JobState | None) -> None:
@@ -321,20 +355,23 @@ class Jobs:
             listener.set()
 
 
-def _close(opened: futures.Future[files.Reading]) -> None:
-    if not opened.cancelled() and opened.exception() is None:
-        opened.result().close()
+def _tell_of_unshared(path: Path) -> None:
+    """Jobs that were accepted before they were shared are not lost, but somebody must start a server for them."""
+    if not path.exists():
+        return
+    with closing(JobsFile(path)) as kept:
+        if waiting := sum(kept.unfinished().values()):
+            log.warning("unfinished jobs that are not shared; a server with jobs_shared=false ends them", jobs=waiting)
 
 
-def estimate_bytes(text: str, manner: Manner) -> int:
-    """The room on the disk that a job may need at most, about."""
-    seconds = len(text.encode()) * _AUDIO_S_PER_BYTE / manner.speed
-    share = 1.0 + _ENCODED_SHARE.get(manner.audio_format, _LOSSY_SHARE)
-    return math.ceil(seconds * manner.sample_rate_hz * files.SAMPLE_BYTES * share)
+def _folder_fails(error: OSError) -> DiskFull | JobsUnavailable:
+    if files.is_full(error):
+        return DiskFull("the server's disk is full; come back later", retry_after_s=_AGAIN_S)
+    return JobsUnavailable(f"the folder of jobs cannot be used: {error.strerror}", retry_after_s=_AGAIN_S)
 
 
-def _open(folder: Path) -> tuple[Store, Secrets]:
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)  # texts and voices of others are nobody's business
-    files.sync_folder(folder.parent)
-    secrets = Secrets(folder / "callbacks.secret")
-    return Store(folder / "jobs.sqlite"), secrets
+def _open_folder(folder: Path, home: Path) -> Secrets:
+    for each in (home, folder):
+        each.mkdir(mode=0o700, parents=True, exist_ok=True)  # texts and voices of others are nobody's business
+        files.sync_folder(each.parent)
+    return Secrets(home / "callbacks.secret")

@@ -1,77 +1,28 @@
-"""The jobs on the disk: one SQLite file, in which whatever was committed survives the machine.
+"""What keeps the jobs: a file in the state folder (`store_sqlite.py`), or a Redis for all instances (`store_redis.py`).
 
-Several servers may share the file. Whoever holds the lock (`runner.py`) runs the jobs; all may accept and cancel them.
-Every method is synchronous and may wait for the disk: `StoreThread` is how an event loop calls them.
+Both say the same of a job, and move it the same way. All methods that wait raise JobsUnavailable if what keeps the jobs
+cannot be asked now. Then nobody knows whether it was done; all but `add` may be called again.
 """
 
 from __future__ import annotations
 
-import asyncio
-import hashlib
-import sqlite3
-import time
-import uuid
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from dataclasses import astuple, dataclass
-from pathlib import Path
-from typing import Any, Concatenate, Final, ParamSpec, TypeVar
-
-import orjson
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from typing import Final, Protocol
 
 from tts_server.errors import Conflict, DiskFull, JobsUnavailable, QueueFull, TooManyJobs
-from tts_server.jobs.files import sync_folder
 from tts_server.jobs.pieces import Pause
-from tts_server.jobs.record import Callback, Job, JobState, Manner, Order
+from tts_server.jobs.record import Job, Order
 
-P = ParamSpec("P")
-T = TypeVar("T")
-
-_SCHEMAS: Final = (  # each brings the version before it up to the next; never change one that was released
-    """
-    CREATE TABLE jobs (
-        seq INTEGER PRIMARY KEY AUTOINCREMENT,
-        id TEXT NOT NULL UNIQUE,
-        owner TEXT NOT NULL,
-        state TEXT NOT NULL,
-        manner TEXT NOT NULL,
-        characters INTEGER NOT NULL,
-        spoken_characters INTEGER NOT NULL DEFAULT 0,
-        samples INTEGER NOT NULL DEFAULT 0,
-        pause INTEGER NOT NULL DEFAULT 0,
-        estimate_bytes INTEGER NOT NULL,
-        created_s REAL NOT NULL,
-        taken_s REAL,
-        ended_s REAL,
-        result_bytes INTEGER,
-        error TEXT,
-        idempotency_key TEXT,
-        fingerprint BLOB NOT NULL,
-        callback_url TEXT,
-        callback_state TEXT,
-        callback_attempts INTEGER NOT NULL DEFAULT 0,
-        callback_due_s REAL
-    );
-    CREATE TABLE texts (seq INTEGER PRIMARY KEY REFERENCES jobs ON DELETE CASCADE, text TEXT NOT NULL);
-    CREATE UNIQUE INDEX by_key ON jobs (owner, idempotency_key) WHERE idempotency_key IS NOT NULL;
-    CREATE INDEX by_state ON jobs (state, owner, seq);
-    CREATE INDEX by_owner ON jobs (owner, seq);
-    CREATE INDEX by_turn ON jobs (owner, taken_s) WHERE taken_s IS NOT NULL;
-    CREATE INDEX by_end ON jobs (ended_s) WHERE ended_s IS NOT NULL;
-    CREATE INDEX by_callback ON jobs (callback_due_s) WHERE callback_due_s IS NOT NULL;
-    """,
-)
-_COLUMNS: Final = (
-    "seq, id, owner, state, manner, characters, spoken_characters, samples, pause, created_s, ended_s, result_bytes, "
-    "error, callback_url, callback_state, callback_attempts"
-)
-_LIVE: Final = "state IN ('queued', 'running')"
-_AGAIN_S: Final = 30.0
+AGAIN_S: Final = 30.0
 """When to come back for room: about what a job of a few pages takes."""
-_BUSY_S: Final = 10.0  # for another server's transaction, each of which is a few milliseconds
-_WAITING_CALLS: Final = 2_000
-"""Calls that may wait for the store's thread: some seconds of a slow disk. Beyond, the disk is the bottleneck."""
+TELLING_S: Final = 60.0
+"""For how long a caller is not told again by others, while somebody tells him: far longer than an attempt takes."""
+
+
+class SharedFolder(JobsUnavailable):
+    """Our folder is not the one that the other instances of this Redis see."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,288 +35,143 @@ class Bounds:
     """What may still be promised of the disk; all unfinished jobs take their part of it."""
 
 
-class Store:
-    """An open file of jobs. JobsUnavailable if it cannot be opened. For one thread at a time."""
+def conflict() -> Conflict:
+    """Under its idempotency key there is another job."""
+    return Conflict(
+        "this idempotency_key was used for another job; use a new one",
+        param="idempotency_key",
+        code="idempotency_conflict",
+    )
 
-    def __init__(self, path: Path) -> None:
-        self._db = sqlite3.connect(path, timeout=_BUSY_S, isolation_level=None, check_same_thread=False)
-        try:
-            for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON", "secure_delete = ON"):
-                self._db.execute(f"PRAGMA {pragma}")
-            with self._transaction():
-                self._bring_up_to_date(path)
-        except BaseException as error:
-            self._db.close()
-            if isinstance(error, sqlite3.Error):
-                raise JobsUnavailable(f"the file of jobs cannot be opened: {error}") from error
-            raise
-        sync_folder(path.parent)  # its name must survive as well
 
-    def close(self) -> None:
-        """Nothing may be asked any more."""
-        self._db.close()
+def too_many(own: int, bounds: Bounds) -> TooManyJobs:
+    """The caller has so many."""
+    return TooManyJobs(
+        f"{own} of your jobs are not finished yet; there may be up to {bounds.queued_per_owner}", retry_after_s=AGAIN_S
+    )
 
-    # What callers do
 
-    def add(self, order: Order, estimate_bytes: int, bounds: Bounds) -> tuple[Job, bool]:
+def queue_full(waiting: int) -> QueueFull:
+    """All callers have so many."""
+    return QueueFull(f"{waiting} jobs wait already; come back later", retry_after_s=AGAIN_S)
+
+
+def no_room(estimate_bytes: int, promised_bytes: int, bounds: Bounds) -> DiskFull:
+    """So much is promised to others."""
+    return DiskFull(
+        f"this job may take {estimate_bytes >> 20} MiB, and the server's disk has "
+        f"{max(0, bounds.free_bytes - promised_bytes) >> 20} MiB left for more; come back later",
+        retry_after_s=AGAIN_S,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Upkeep:
+    """What has become of jobs that were running."""
+
+    resumed: int
+    """So many are queued again, for nobody runs them."""
+    lost: Sequence[str]
+    """These are run here, and should not be: they were cancelled, or another server has taken them over."""
+
+
+class JobStore(Protocol):
+    """All jobs that this server knows of."""
+
+    strangers_stay_s: float
+    """How long files stay that belong to no job: somebody may be about to make it known."""
+
+    async def add(self, order: Order, estimate_bytes: int, bounds: Bounds) -> tuple[Job, bool]:
         """Accept a job; or find the one that was, under the same idempotency key. The job, and whether it is new.
 
-        It is on the disk then.
-
-        Conflict if that one was another; TooManyJobs, QueueFull or DiskFull if there is no room.
+        It survives then. Conflict if that one was another; TooManyJobs, QueueFull or DiskFull if there is no room.
         """
-        fingerprint = _fingerprint(order)
-        with self._transaction():
-            if order.idempotency_key is not None and (before := self._by_key(order)):
-                if before[0] != fingerprint:
-                    raise Conflict(
-                        "this idempotency_key was used for another job; use a new one",
-                        param="idempotency_key",
-                        code="idempotency_conflict",
-                    )
-                return self._job("seq = ?", before[1]), False
-            self._check_room(order.owner, estimate_bytes, bounds)
-            cursor = self._db.execute(
-                "INSERT INTO jobs (id, owner, state, manner, characters, estimate_bytes, created_s, "
-                "idempotency_key, fingerprint, callback_url, callback_state) VALUES (?,?,?,?,?,?,?,?,?,?,?)",
-                (
-                    uuid.uuid4().hex,  # nobody can guess it
-                    order.owner,
-                    JobState.QUEUED,
-                    orjson.dumps(order.manner).decode(),
-                    len(order.text),
-                    estimate_bytes,
-                    time.time(),
-                    order.idempotency_key,
-                    fingerprint,
-                    order.callback_url,
-                    None if order.callback_url is None else "waiting",
-                ),
-            )
-            self._db.execute("INSERT INTO texts VALUES (?, ?)", (cursor.lastrowid, order.text))
-            return self._job("seq = ?", cursor.lastrowid), True
+        ...
 
-    def get(self, job_id: str) -> Job | None:
+    async def get(self, job_id: str) -> Job | None:
         """The job, if there is one."""
-        return next(self._jobs("id = ?", (job_id,)), None)
+        ...
 
-    def position(self, job: Job) -> int:
+    async def some(self, job_ids: Sequence[str]) -> Mapping[str, Job]:
+        """Those of them that there are, by id. A few hundred at a time."""
+        ...
+
+    async def position(self, job: Job) -> int:
         """How many jobs that came before it still wait."""
-        found = self._db.execute("SELECT count(*) FROM jobs WHERE state = 'queued' AND seq < ?", (job.seq,))
-        return int(found.fetchone()[0])
+        ...
 
-    def page(self, owner: str, limit: int, before_seq: int | None) -> list[Job]:
+    async def page(self, owner: str, limit: int, before_seq: int | None) -> list[Job]:
         """Somebody's jobs, the latest first."""
-        newest = (1 << 62) if before_seq is None else before_seq
-        return list(self._jobs("owner = ? AND seq < ? ORDER BY seq DESC LIMIT ?", (owner, newest, limit)))
+        ...
 
-    def cancel(self, job_id: str) -> bool:
+    async def cancel(self, job_id: str) -> bool:
         """End a job that has not ended; whether there was one."""
-        return self._end(job_id, JobState.CANCELLED, _LIVE)
+        ...
 
-    def remove(self, job_id: str) -> None:
+    async def remove(self, job_id: str) -> None:
         """Forget a job that has ended."""
-        self._db.execute(f"DELETE FROM jobs WHERE id = ? AND NOT {_LIVE}", (job_id,))  # noqa: S608
+        ...
 
     # What the runner does
 
-    def put_back(self) -> int:
-        """Queue what ran, so that it is gone on with later: how many that were. For the holder of the lock."""
-        return self._db.execute("UPDATE jobs SET state = 'queued' WHERE state = 'running'").rowcount
+    def leading(self) -> AbstractAsyncContextManager[None]:
+        """Entered when this server may run jobs. What it still runs at the end is queued again."""
+        ...
 
-    def take(self) -> tuple[Job, str] | None:
-        """The next job and its text; None if none waits. The owner whose last turn is longest ago has the next one."""
-        with self._transaction():
-            first = self._db.execute(
-                "SELECT min(seq) FROM jobs AS waiting WHERE state = 'queued' GROUP BY owner ORDER BY "
-                "coalesce((SELECT max(taken_s) FROM jobs WHERE owner = waiting.owner AND taken_s IS NOT NULL), 0), 1 "
-                "LIMIT 1"
-            ).fetchone()
-            if first is None:
-                return None
-            self._db.execute("UPDATE jobs SET state = 'running', taken_s = ? WHERE seq = ?", (time.time(), *first))
-            (text,) = self._db.execute("SELECT text FROM texts WHERE seq = ?", first).fetchone()
-            return self._job("seq = ?", *first), text
+    async def keep_up(self, running: Collection[str]) -> Upkeep:
+        """Say that this server is there, and runs these; what nobody runs is queued again. Called every second."""
+        ...
 
-    def advance(self, job: Job, spoken_characters: int, samples: int, pause: Pause) -> bool:
-        """Note that so much is spoken and on the disk; False if nobody wants it any more."""
-        done = self._db.execute(
-            "UPDATE jobs SET spoken_characters = ?, samples = ?, pause = ? WHERE seq = ? AND state = 'running'",
-            (spoken_characters, samples, pause, job.seq),
-        )
-        return done.rowcount == 1
+    async def take(self) -> Job | None:
+        """The next job, to be run here; None if none waits. Owners take turns: the longest ago is the next."""
+        ...
 
-    def finish(self, job: Job, result_bytes: int) -> bool:
-        """Its result is on the disk; False if nobody wants it any more."""
-        return self._end(job.id, JobState.DONE, "state = 'running'", result_bytes=result_bytes)
+    async def text(self, job: Job) -> str:
+        """The text of a job that has not ended."""
+        ...
 
-    def fail(self, job: Job, error: dict[str, str | None]) -> bool:
-        """It cannot be spoken; False if nobody wants it any more."""
-        return self._end(job.id, JobState.FAILED, "state = 'running'", error=orjson.dumps(error).decode())
+    async def advance(self, job: Job, spoken_characters: int, samples: int, pause: Pause) -> bool:
+        """Note that so much is spoken and on the disk; False if nobody wants it any more from this server."""
+        ...
 
-    def sweep(self, ended_before_s: float) -> int:
+    async def finish(self, job: Job, samples: int, result_bytes: int) -> bool:
+        """All is spoken, and its result is on the disk; False if nobody wants it any more from this server."""
+        ...
+
+    async def fail(self, job: Job, error: Mapping[str, str | None]) -> bool:
+        """It cannot be spoken; False if nobody wants it any more from this server."""
+        ...
+
+    async def may_sweep(self) -> bool:
+        """Whether this server is the one to look through all files now."""
+        ...
+
+    async def sweep(self, ended_before_s: float) -> int:
         """Forget what ended before then, once its caller was told or cannot be: how many that were."""
-        return self._db.execute(
-            "DELETE FROM jobs WHERE ended_s < ? AND callback_due_s IS NULL", (ended_before_s,)
-        ).rowcount
+        ...
 
-    def keepers(self, job_ids: Sequence[str]) -> set[str]:
-        """Those of them whose audio is still of use."""
-        marks = ",".join("?" * len(job_ids))
-        found = self._db.execute(
-            f"SELECT id FROM jobs WHERE id IN ({marks}) AND state IN ('queued', 'running', 'done')",  # noqa: S608
-            tuple(job_ids),
-        )
-        return {job_id for (job_id,) in found}
+    async def tidy(self) -> None:
+        """Have what was deleted be gone."""
+        ...
 
-    def unfinished(self) -> dict[str, int]:
+    async def unfinished(self) -> Mapping[str, int]:
         """How many are queued, and how many run."""
-        found = self._db.execute(f"SELECT state, count(*) FROM jobs WHERE {_LIVE} GROUP BY state")  # noqa: S608
-        return {"queued": 0, "running": 0, **dict(found.fetchall())}
+        ...
 
     # What the messenger does
 
-    def due_callbacks(self, now_s: float, limit: int) -> list[Job]:
-        """Jobs whose callers are to be told now."""
-        return list(self._jobs("callback_due_s <= ? ORDER BY callback_due_s LIMIT ?", (now_s, limit)))
+    async def due_callbacks(self, now_s: float, limit: int, without: Collection[str]) -> list[Job]:
+        """Jobs whose callers are to be told now, by us alone for TELLING_S: one of each owner, none of `without`."""
+        ...
 
-    def next_callback_s(self) -> float | None:
-        """When somebody is to be told next."""
-        (due_s,) = self._db.execute("SELECT min(callback_due_s) FROM jobs WHERE callback_due_s IS NOT NULL").fetchone()
-        return None if due_s is None else float(due_s)
+    async def next_callback_s(self, without: Collection[str]) -> float | None:
+        """When somebody else than these owners is to be told next."""
+        ...
 
-    def called_back(self, job: Job, state: str, again_at_s: float | None) -> None:
+    async def called_back(self, job: Job, state: str, again_at_s: float | None) -> None:
         """An attempt was made; the next one, if any, is to be made then."""
-        self._db.execute(
-            "UPDATE jobs SET callback_attempts = callback_attempts + 1, callback_state = ?, callback_due_s = ? "
-            "WHERE seq = ?",
-            (state, again_at_s, job.seq),
-        )
-
-    # Inside
-
-    def _bring_up_to_date(self, path: Path) -> None:
-        (version,) = self._db.execute("PRAGMA user_version").fetchone()
-        if version > len(_SCHEMAS):
-            raise JobsUnavailable(f"{path} was written by a later release (version {version}); use that one")
-        for number, script in enumerate(_SCHEMAS[version:], start=version + 1):
-            for statement in filter(str.strip, script.split(";")):
-                self._db.execute(statement)
-            self._db.execute(f"PRAGMA user_version = {number}")
-
-    @contextmanager
-    def _transaction(self) -> Iterator[None]:
-        self._db.execute("BEGIN IMMEDIATE")  # a reader that becomes a writer later might not get its turn
-        try:
-            yield
-            self._db.execute("COMMIT")
-        except BaseException:
-            if self._db.in_transaction:  # a full disk may have ended it already
-                self._db.execute("ROLLBACK")
-            raise
-
-    def _check_room(self, owner: str, estimate_bytes: int, bounds: Bounds) -> None:
-        count = f"SELECT count(*) FROM jobs WHERE {_LIVE}"  # noqa: S608
-        (waiting,) = self._db.execute(count).fetchone()
-        (own,) = self._db.execute(f"{count} AND owner = ?", (owner,)).fetchone()
-        if own >= bounds.queued_per_owner:
-            raise TooManyJobs(
-                f"{own} of your jobs are not finished yet; there may be up to {bounds.queued_per_owner}",
-                retry_after_s=_AGAIN_S,
-            )
-        if waiting >= bounds.queued:
-            raise QueueFull(f"{waiting} jobs wait already; come back later", retry_after_s=_AGAIN_S)
-        (promised,) = self._db.execute(
-            f"SELECT coalesce(sum(max(0, estimate_bytes - 2 * samples)), 0) FROM jobs WHERE {_LIVE}"  # noqa: S608
-        ).fetchone()
-        if promised + estimate_bytes > bounds.free_bytes:
-            raise DiskFull(
-                f"this job may take {estimate_bytes >> 20} MiB, and the server's disk has "
-                f"{max(0, bounds.free_bytes - promised) >> 20} MiB left for more; come back later",
-                retry_after_s=_AGAIN_S,
-            )
-
-    def _end(
-        self, job_id: str, state: JobState, when: str, *, result_bytes: int | None = None, error: str | None = None
-    ) -> bool:
-        """The only way to an end. Exactly one succeeds, whoever tries."""
-        now_s = time.time()
-        tell = "callback_url IS NOT NULL AND ? != 'cancelled'"  # who cancels knows
-        with self._transaction():
-            ended = self._db.execute(
-                f"UPDATE jobs SET state = ?, ended_s = ?, result_bytes = ?, error = ?, "  # noqa: S608
-                f"callback_due_s = iif({tell}, ?, NULL) WHERE id = ? AND {when}",
-                (state, now_s, result_bytes, error, state, now_s, job_id),
-            )
-            self._db.execute(
-                "DELETE FROM texts WHERE seq = (SELECT seq FROM jobs WHERE id = ? AND state = ?)", (job_id, state)
-            )
-        return ended.rowcount == 1
-
-    def _by_key(self, order: Order) -> tuple[bytes, int] | None:
-        found: tuple[bytes, int] | None = self._db.execute(
-            "SELECT fingerprint, seq FROM jobs WHERE owner = ? AND idempotency_key = ?",
-            (order.owner, order.idempotency_key),
-        ).fetchone()
-        return found
-
-    def _job(self, where: str, *values: object) -> Job:
-        return next(self._jobs(where, values))
-
-    def _jobs(self, where: str, values: Sequence[Any]) -> Iterator[Job]:
-        for row in self._db.execute(f"SELECT {_COLUMNS} FROM jobs WHERE {where}", values):  # noqa: S608
-            seq, job_id, owner, state, manner, characters, spoken, samples, pause, *rest = row
-            created_s, ended_s, result_bytes, error, url, callback_state, attempts = rest
-            yield Job(
-                seq,
-                job_id,
-                owner,
-                JobState(state),
-                Manner(**orjson.loads(manner)),
-                characters,
-                spoken,
-                samples,
-                Pause(pause),
-                created_s,
-                ended_s,
-                result_bytes,
-                error and orjson.loads(error),
-                Callback(url, callback_state, attempts) if url else None,
-            )
-
-
-class StoreThread:
-    """A store behind a thread of its own."""
-
-    def __init__(self, store: Store) -> None:
-        self._store = store
-        self._thread = ThreadPoolExecutor(1, "jobs-store")
-        self._waiting = 0
-
-    async def run(self, call: Callable[Concatenate[Store, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Call one of its methods; JobsUnavailable or DiskFull if the file fails.
-
-        What has begun is carried out, also if the caller is cancelled.
-        """
-        if self._waiting >= _WAITING_CALLS:
-            raise QueueFull("the disk is slower than jobs come; come back later", retry_after_s=_AGAIN_S)
-        self._waiting += 1
-        try:
-            return await asyncio.wrap_future(self._thread.submit(call, self._store, *args, **kwargs))
-        except sqlite3.Error as error:
-            if error.sqlite_errorcode == sqlite3.SQLITE_FULL:
-                raise DiskFull("the server's disk is full", retry_after_s=_AGAIN_S) from error
-            raise JobsUnavailable(f"the file of jobs fails: {error}", retry_after_s=_AGAIN_S) from error
-        finally:
-            self._waiting -= 1
+        ...
 
     async def close(self) -> None:
-        """After what was asked has been done."""
-        await asyncio.to_thread(self._thread.shutdown)
-        self._store.close()
-
-
-def _fingerprint(order: Order) -> bytes:
-    """Of all that makes a job what it is."""
-    content = orjson.dumps([order.text, astuple(order.manner), order.callback_url])
-    return hashlib.sha256(content).digest()
+        """After what was asked has been done. Nothing may be asked any more."""
+        ...

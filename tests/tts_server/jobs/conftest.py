@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +11,7 @@ import pytest
 from aiohttp.test_utils import TestClient, TestServer
 
 from tests.tts_server.http.fakes import FakeGateway, FakeMeter
+from tests.tts_server.redis_server import PROGRAM, RedisServer, redis_server
 from tts_server.config import Settings
 from tts_server.http.app import create_app
 from tts_server.http.encoders import Encoders
@@ -18,6 +19,8 @@ from tts_server.http.services import Limits, Services
 from tts_server.jobs.service import Jobs
 
 Client = TestClient[Any, Any]
+LONG = "\n\n".join(char * 150 for char in "一二三")
+"""Three pieces."""
 Serve = Callable[..., AbstractAsyncContextManager[Client]]
 
 
@@ -47,13 +50,43 @@ def meter() -> JobMeter:
     return JobMeter()
 
 
+@pytest.fixture(scope="session")
+def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    """One for all tests that need no more of it than to be there, and empty."""
+    if PROGRAM is None:
+        pytest.skip("redis-server is not installed")
+    with redis_server(tmp_path_factory.mktemp("redis")) as server:
+        yield server
+
+
+@pytest.fixture(params=[None])
+def redis_url(request: pytest.FixtureRequest) -> str | None:
+    """None, or an empty Redis through which jobs are shared: for a module, `in_both_stores`."""
+    if request.param is None:
+        return None
+    server: RedisServer = request.getfixturevalue("redis")
+    server.flush()
+    return server.url
+
+
+in_both_stores = pytest.mark.parametrize("redis_url", [None, "redis"], ids=["alone", "shared"], indirect=True)
+"""What callers meet is the same whether a server keeps its jobs alone or shares them."""
+
+
 @pytest.fixture
-def serve(gateway: FakeGateway, meter: JobMeter, tmp_path: Path) -> Serve:
+def folder(tmp_path: Path, redis_url: str | None) -> Path:
+    """Where the audio is."""
+    jobs = tmp_path / "state" / "jobs"
+    return jobs if redis_url is None else jobs / "shared"
+
+
+@pytest.fixture
+def serve(gateway: FakeGateway, meter: JobMeter, tmp_path: Path, redis_url: str | None) -> Serve:
     """Serve jobs from one state folder, as often as one likes; what runs at the end is put back."""
 
     @asynccontextmanager
     async def serving(**settings: Any) -> AsyncIterator[Client]:
-        changes = {"state_dir": tmp_path / "state", "jobs_disk_reserve_mib": 0, **settings}
+        changes = {"state_dir": tmp_path / "state", "jobs_disk_reserve_mib": 0, "redis_url": redis_url, **settings}
         jobs = Jobs(Settings(**changes), gateway, meter)
         with closing(Encoders(1)) as encoders:
             server = TestServer(
@@ -100,3 +133,8 @@ async def ended(client: Client, job_id: str) -> dict[str, Any]:
 async def fetch(client: Client, job_id: str, **headers: str) -> tuple[int, bytes, Any]:
     async with client.get(f"/api/tts/jobs/{job_id}/audio", headers=headers) as answer:
         return answer.status, await answer.read(), answer.headers
+
+
+async def until(fact: Callable[[], bool]) -> None:
+    while not fact():  # noqa: ASYNC110  (files and fakes send no events)
+        await asyncio.sleep(0.01)

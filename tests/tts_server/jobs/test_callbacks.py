@@ -19,7 +19,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from tests.tts_server.http.fakes import FakeGateway
-from tests.tts_server.jobs.conftest import JobMeter, Serve, ended, order, show
+from tests.tts_server.jobs.conftest import JobMeter, Serve, ended, in_both_stores, order, show
 from tts_server.errors import EngineFailed
 from tts_server.jobs import callbacks
 from tts_server.jobs.addresses import PrivateAddress, is_public, public_socket
@@ -79,6 +79,7 @@ async def callback_of(client: Any, job_id: str, state: str, attempts: int = 0) -
         await asyncio.sleep(0.01)
 
 
+@in_both_stores
 @pytest.mark.parametrize("fails", [False, True])
 async def test_the_caller_is_told_and_can_be_sure_who_tells(
     serve: Serve, gateway: FakeGateway, receiver: Any, meter: JobMeter, fails: bool
@@ -98,6 +99,7 @@ async def test_the_caller_is_told_and_can_be_sure_who_tells(
     assert meter.callbacks == ["delivered"]
 
 
+@in_both_stores
 @pytest.mark.parametrize(
     ("statuses", "state", "attempts"),
     [([500, 302], "delivered", 3), ([404] * 9, "failed", 4), ([410], "failed", 1)],
@@ -105,7 +107,7 @@ async def test_the_caller_is_told_and_can_be_sure_who_tells(
 async def test_who_does_not_listen_is_told_again_but_not_for_ever(
     serve: Serve, receiver: Any, statuses: list[int], state: str, attempts: int
 ) -> None:
-    receiver.statuses = statuses
+    receiver.statuses = list(statuses)
     async with serve(callback_private=True) as client:
         job_id = await order(client, callback_url=receiver.url)
         assert (await callback_of(client, job_id, state))["attempts"] == attempts
@@ -114,6 +116,7 @@ async def test_who_does_not_listen_is_told_again_but_not_for_ever(
     assert len({json.loads(body)["job_id"] for body, _ in receiver.calls}) == 1
 
 
+@in_both_stores
 async def test_a_restart_forgets_nobody(serve: Serve, receiver: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(callbacks, "WAITS_S", (0.5,))
     receiver.statuses = [500]
@@ -126,6 +129,7 @@ async def test_a_restart_forgets_nobody(serve: Serve, receiver: Any, monkeypatch
         await callback_of(client, job_id, "delivered")
 
 
+@in_both_stores
 async def test_of_servers_that_share_a_folder_one_tells(serve: Serve, receiver: Any) -> None:
     receiver.statuses = [500]
     async with serve(callback_private=True) as first, serve(callback_private=True) as second:
@@ -135,6 +139,7 @@ async def test_of_servers_that_share_a_folder_one_tells(serve: Serve, receiver: 
     assert len(receiver.calls) == 2
 
 
+@in_both_stores
 async def test_who_cancels_is_not_told(serve: Serve, gateway: FakeGateway, receiver: Any) -> None:
     gateway.holds_at = 0
     async with serve(callback_private=True) as client:
