@@ -17,6 +17,7 @@ import numpy.typing as npt
 import onnxruntime as ort
 
 from inference.frontend.phones import Phone
+from inference.limiter import limit
 from inference.pack import Pack, PackError, Speaker, load_pack
 from inference.prepared import open_prepared
 from inference.session import open_session
@@ -24,11 +25,6 @@ from inference.utterance import Manner, Utterance
 
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
-
-CEILING: Final = 10 ** (-1 / 20)
-"""No sample passes −1 dBFS: lossy encoders overshoot, and some converters clip what lies between two samples."""
-KNEE: Final = 10 ** (-3 / 20)
-"""Samples below −3 dBFS are left alone; above, they bend towards the ceiling."""
 
 _INT64, _FLOAT = "tensor(int64)", "tensor(float)"
 _PROSODY_INPUTS: Final = {"phones": _INT64, "lengths": _INT64, "speaker": _INT64, "rate": _FLOAT}
@@ -58,7 +54,7 @@ class Prosody:
 class Speech:
     """One utterance, spoken."""
 
-    audio: Floats  # (S,) within ±CEILING
+    audio: Floats  # (S,) within ±limiter.CEILING
     durations: Ints  # (N,) frames of each phone
     sample_rate_hz: int
     hop_samples: int
@@ -182,7 +178,7 @@ class Voice:
             },
         )
         return [
-            _limit(row[(first - start) * hop : (last - start) * hop] * np.float32(prosody.gain))
+            limit(row[(first - start) * hop : (last - start) * hop] * np.float32(prosody.gain))
             for row, (prosody, first, last), (_, start, _) in zip(audio, stretches, windows, strict=True)
         ]
 
@@ -228,12 +224,3 @@ def _stack(rows: Sequence[Floats]) -> Floats:
     for target, row in zip(stacked, rows, strict=True):
         target[: len(row)] = row
     return stacked
-
-
-def _limit(audio: Floats) -> Floats:
-    """Bend what is louder than the knee towards the ceiling. Without memory, so that stretches equal the whole."""
-    if audio.max(initial=0) > KNEE or audio.min(initial=0) < -KNEE:  # half the time of abs, and most are quiet
-        loud = np.flatnonzero(np.abs(audio) > KNEE)
-        over = (np.abs(audio[loud]) - KNEE) / (CEILING - KNEE)
-        audio[loud] = np.copysign(KNEE + (CEILING - KNEE) * np.tanh(over), audio[loud])
-    return audio

@@ -10,10 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from inference.limiter import CEILING
 from inference.pack import find_packs
 from inference.script import write_script
 from inference.utterance import Manner
-from inference.voice import CEILING, Voice
+from inference.voice import Voice
 from tts_server.narration import narrate
 
 SECONDS = float(os.environ.get("STRESS_SECONDS", "60"))

@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 
 from inference.frontend.phones import Phone, is_pause
+from inference.limiter import CEILING
 from inference.pack import find_packs, load_pack
 from inference.utterance import Manner, Utterance
-from inference.voice import CEILING, Voice
+from inference.voice import Voice
 
 PACKS = find_packs()
 

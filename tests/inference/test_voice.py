@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from inference.frontend.phones import Phone
+from inference.limiter import CEILING, KNEE, limit
 from inference.utterance import Manner, Utterance
-from inference.voice import CEILING, KNEE, Voice, _limit, _phase
+from inference.voice import Voice, _phase
 from tests.tiny_pack import HOP, RATE_HZ, SPEAKERS
 
 Phones = tuple[Phone, ...]
@@ -57,7 +58,7 @@ def test_nothing_passes_the_ceiling(voice: Voice, ni_hao: Phones) -> None:
 
 def test_the_limiter_is_smooth_and_leaves_soft_samples_alone() -> None:
     samples = np.linspace(-3, 3, 6001, dtype=np.float32)
-    limited = _limit(samples.copy())
+    limited = limit(samples.copy())
     soft = np.abs(samples) <= KNEE
     np.testing.assert_array_equal(limited[soft], samples[soft])
     assert (np.diff(limited) >= 0).all()
