@@ -140,9 +140,9 @@ def _affinity() -> set[int]:
 
 def _quota_cpus(root: Path) -> float:
     """The smallest quota of the control group and of those around it."""
-    pairs = [_text(folder / "cpu.max").partition(" ")[::2] for folder in _groups(root, "")]
+    pairs = [_text(folder / "cpu.max").partition(" ")[::2] for folder in control_groups(root, "")]
     pairs += [
-        (_text(folder / "cpu.cfs_quota_us"), _text(folder / "cpu.cfs_period_us")) for folder in _groups(root, "cpu")
+        (_text(folder / "cpu.cfs_quota_us"), _text(folder / "cpu.cfs_period_us")) for folder in control_groups(root, "cpu")
     ]
     return min((_cpus(quota, period) for quota, period in pairs), default=math.inf)
 
@@ -156,10 +156,10 @@ def _cpus(quota: str, period: str) -> float:
 def _cpusets(root: Path) -> Iterator[Path]:
     for controller, name in (("", "cpuset.cpus.effective"), ("cpuset", "cpuset.effective_cpus")):
         # The innermost that says anything: it is what all around it leave.
-        yield from islice((folder / name for folder in _groups(root, controller) if _text(folder / name)), 1)
+        yield from islice((folder / name for folder in control_groups(root, controller) if _text(folder / name)), 1)
 
 
-def _groups(root: Path, controller: str) -> Iterator[Path]:
+def control_groups(root: Path, controller: str) -> Iterator[Path]:
     """The folders of our control group and of those around it, innermost first; `controller` "" is version 2.
 
     Within a container the path may be that of the host, of which nothing but the end is there, or is mounted as root.

@@ -60,7 +60,7 @@ def prepare(graph: Path, cache_dir: Path) -> Path:
     OSError if the cache cannot be used; what onnxruntime raises if the graph is none.
     """
     cache_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-    _check_ours(cache_dir)
+    check_ours(cache_dir)
     folder = cache_dir / _key(graph)
     if _intact(folder):
         with suppress(OSError):  # a cache that is only read is nobody's to tidy either
@@ -94,9 +94,9 @@ def _cpu() -> str:
     return "\n".join([platform.machine(), platform.processor(), *known])
 
 
-def _check_ours(path: Path) -> None:
-    """A model that somebody else could write would be run as our own. What the administrator wrote is no worse than we
-    are: a container image may bring its cache along.
+def check_ours(path: Path) -> None:
+    """PermissionError if others could write there: their model would be run as our own. What the administrator wrote is no
+    worse than we are: a container image may bring its cache along.
     """
     status = path.stat()
     if status.st_uid not in {0, os.geteuid()} or status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
@@ -105,7 +105,7 @@ def _check_ours(path: Path) -> None:
 
 def _intact(folder: Path) -> bool:
     try:
-        _check_ours(folder)
+        check_ours(folder)
         manifest = json.loads((folder / _MANIFEST).read_bytes())
         return set(manifest) == {_MODEL, _WEIGHTS} and all(
             _described(folder / name) == manifest[name] for name in manifest

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from tts_server.config import Settings
     from tts_server.metrics import CacheResult, Metrics
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 """Of the entries. Another number leaves all that was kept before alone."""
 ENTRY_BYTES: Final = 400
 """What an entry takes beside its value: its key, its place in the dictionary and in the order, headers of objects."""

@@ -19,6 +19,8 @@ KEYS = "Keys and limits"
 LISTENING, ENGINES, QUEUE, PROCESS = "Listening", "Engines and workers", "The queue and its bounds", "The process"
 CACHE = "The cache"
 JOBS: Final = "Long jobs"
+OVERLOAD: Final = "Engines that fail, and overload"
+REMOTE: Final = "Remote voices: DashScope"
 SWITCH: Final = "true or false"
 MOST_CORES: Final = 4096
 """More than Linux is built for anywhere; it bounds what a range such as 0-999999999 may unfold to."""
@@ -51,6 +53,10 @@ def _auto(value: object) -> object:
     return None if value == "auto" else value
 
 
+def _rate(value: object) -> object:
+    return None if value == "auto" else int(value) if isinstance(value, str) and value.isdecimal() else value
+
+
 def _core_numbers(value: object) -> object:
     """`0,2-4` as [0, 2, 3, 4]; anything else is left to the check of its type."""
     if not isinstance(value, str):
@@ -71,6 +77,11 @@ def _each_once(values: tuple[Any, ...]) -> tuple[Any, ...]:
     twice = sorted({value for value in values if values.count(value) > 1})
     if twice:
         raise ValueError(f"{twice[0]!r} is there twice")
+    return values
+
+
+def _each_voice_once(values: tuple[str, ...]) -> tuple[str, ...]:
+    _each_once(tuple(value.partition("=")[0] for value in values))
     return values
 
 
@@ -103,6 +114,11 @@ def _within(share: str) -> str:
 
 ShareOfCores = Annotated[str, Field(pattern=r"^[1-9]\d{0,3}/[1-9]\d{0,3}$"), AfterValidator(_within)]
 Networks = Annotated[tuple[Name, ...], BeforeValidator(_names), AfterValidator(_each_once), AfterValidator(_networks)]
+RemoteModel = Annotated[
+    str, Field(pattern=r"^(sambert-[a-z0-9-]+|cosyvoice-[a-z0-9.-]+/[A-Za-z0-9_-]+)(=(female|male|neutral))?$")
+]
+RemoteModels = Annotated[tuple[RemoteModel, ...], BeforeValidator(_names), AfterValidator(_each_voice_once)]
+RemoteUrl = Annotated[str, Field(pattern=r"^(wss://.|ws://(127\.0\.0\.1|localhost)[:/])")]
 RedisUrl = Annotated[str, Field(pattern=r"^(redis|rediss|unix)://.")]
 TierName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$")]
 Tiers = Annotated[dict[TierName, Tier], BeforeValidator(over_the_defaults)]
@@ -167,7 +183,7 @@ class Settings(BaseModel):
     max_connections_per_address: int = _setting(
         LISTENING,
         256,
-        "most connections from one address; this machine and trusted_proxies may have any number",
+        "most connections from one address, of IPv6 from one /64; this machine and trusted_proxies may have any number",
         "an office behind one address has fewer; a single machine could otherwise take all open files",
         ge=1,
         le=1_000_000,
@@ -354,6 +370,75 @@ class Settings(BaseModel):
         le=64,
     )
 
+    breaker_ratio: float = _setting(
+        OVERLOAD,
+        0.5,
+        "an engine is left alone when this part of its last requests failed, were refused or had their audio late",
+        "an engine that serves most of its requests is better than a lesser one",
+        ge=0.01,
+        le=1,
+    )
+    breaker_min_requests: int = _setting(
+        OVERLOAD, 10, "fewer requests than that say nothing", "three bad ones in a row may be chance", ge=1, le=10_000
+    )
+    breaker_window_s: float = _setting(
+        OVERLOAD, 10.0, "how long requests are remembered for it", "what was before says little", ge=0.1, le=3600
+    )
+    breaker_late_s: float = _setting(
+        OVERLOAD,
+        5.0,
+        "first audio is late so long after the engine took the request up; another one may then be asked",
+        "a hundred times what it takes when all is well, and about what a listener bears",
+        ge=0.05,
+        le=600,
+    )
+    breaker_open_s: float = _setting(
+        OVERLOAD,
+        5.0,
+        "for how long it is left alone, before one request tries it; twice as long each time that fails, up to 60 s",
+        "a worker is replaced in less",
+        ge=0.05,
+        le=60,
+    )
+    degrade_cpu: float = _setting(
+        OVERLOAD,
+        0.9,
+        "the server steps back when more than this part of its CPU is used, of its container's quota if it has one",
+        "at full use nothing is left for what comes next",
+        ge=0.01,
+        le=1,
+    )
+    degrade_after_s: float = _setting(
+        OVERLOAD, 10.0, "when that lasts so long, by one step at a time", "a burst passes in less", ge=0.05, le=3600
+    )
+    degrade_fallback_wait_s: float = _setting(
+        OVERLOAD,
+        1.0,
+        "and new requests would wait so long: ordinary ones go to another engine first",
+        "a busy CPU alone keeps nobody waiting",
+        ge=0,
+        le=600,
+    )
+    degrade_refuse_wait_s: float = _setting(
+        OVERLOAD,
+        5.0,
+        "and so long, at least degrade_fallback_wait_s: ordinary ones are refused (503) until waits are short again",
+        "half of max_queue_s, so that room is left for who comes first",
+        ge=0,
+        le=600,
+    )
+    degrade_recover_cpu: float = _setting(
+        OVERLOAD,
+        0.8,
+        "it steps forward when less than this part is used, or waits are below half of degrade_fallback_wait_s",
+        "well below what made it step back, or it would do so again at once",
+        ge=0,
+        le=1,
+    )
+    degrade_recover_s: float = _setting(
+        OVERLOAD, 10.0, "when that lasts so long, by one step at a time", "as for stepping back", ge=0.05, le=3600
+    )
+
     cache_bytes: int = _setting(
         CACHE,
         256 << 20,
@@ -371,6 +456,21 @@ class Settings(BaseModel):
         le=10 * 365 * 86_400,
     )
 
+    jobs_dir: Annotated[Folder | None, BeforeValidator(_auto)] = _setting(
+        JOBS,
+        None,
+        "folder of the jobs' texts and audio; auto: jobs in the state folder",
+        "beside what else must outlive a restart; instances that share jobs on several machines need a network file "
+        "system that all of them see",
+        takes="a folder",
+    )
+    jobs_shared: bool = _setting(
+        JOBS,
+        True,  # noqa: FBT003
+        "with redis_url: whether jobs are shared with all instances of that Redis, which then must see one jobs_dir",
+        "an accepted job is gone on with though its instance is gone; false: each folder has its own",
+        takes=SWITCH,
+    )
     jobs_at_once: int = _setting(
         JOBS,
         2,
@@ -409,7 +509,8 @@ class Settings(BaseModel):
     jobs_disk_reserve_mib: int = _setting(
         JOBS,
         512,
-        "room on the state folder's disk that jobs leave to others; a job that might need it is refused (507)",
+        "room on the disk of jobs_dir that jobs leave to others; a job that might need it is refused (507), and one that "
+        "would after all waits, and then fails",
         "logs and the system itself need some",
         ge=0,
         le=1_048_576,
@@ -420,6 +521,75 @@ class Settings(BaseModel):
         "whether jobs may call back to private addresses; as a flag it needs no value",
         "else whoever may order a job could reach what only this machine can",
         takes=SWITCH,
+    )
+
+    dashscope_models: RemoteModels = _setting(
+        REMOTE,
+        (),
+        "voices of Alibaba's DashScope to serve, each with its gender if it may stand in for others; the key is "
+        "DASHSCOPE_API_KEY in the environment",
+        "texts leave this machine, and cost money: for whoever decides so",
+        takes="names such as sambert-zhichu-v1=male,cosyvoice-v2/longxiaochun_v2, or none",
+    )
+    dashscope_url: RemoteUrl = _setting(
+        REMOTE,
+        "wss://dashscope.aliyuncs.com/api-ws/v1/inference",
+        "where the service is",
+        "the one that its own SDK has; workspaces may have theirs",
+        takes="a wss:// URL, or ws:// on this machine",
+    )
+    dashscope_sample_rate_hz: Annotated[
+        Literal[8000, 16000, 22050, 24000, 44100, 48000] | None, BeforeValidator(_rate)
+    ] = _setting(
+        REMOTE,
+        None,
+        "sample rate asked of the service, if the voices have it; auto: 16000 for Sambert, 22050 for CosyVoice",
+        "the service's own defaults, which every voice has",
+        takes="8000, 16000, 22050, 24000, 44100 or 48000",
+    )
+    dashscope_connect_s: float = _setting(
+        REMOTE, 5.0, "how long connecting may take", "a few round trips across the world", ge=0.1, le=60
+    )
+    dashscope_first_audio_s: float = _setting(
+        REMOTE,
+        8.0,
+        "how long a text's first audio may take, once connected",
+        "many times what it takes when all is well; then another engine may be faster",
+        ge=0.1,
+        le=60,
+    )
+    dashscope_silence_s: float = _setting(
+        REMOTE,
+        5.0,
+        "how long the service may be silent in the middle of a text",
+        "audio comes faster than it is heard, so a listener has some left, though not much",
+        ge=0.1,
+        le=60,
+    )
+    dashscope_concurrency: int = _setting(
+        REMOTE,
+        4,
+        "most texts that the service speaks at once",
+        "the service bounds what an account may begin in a second; more would be throttled",
+        ge=1,
+        le=1000,
+    )
+    dashscope_wait_s: float = _setting(
+        REMOTE,
+        0.5,
+        "how long a text waits for its turn among them; then it is refused (503)",
+        "less than a listener takes for a fault, and enough for short texts to take turns",
+        ge=0,
+        le=60,
+    )
+    dashscope_chars_per_day: Annotated[int | None, BeforeValidator(_auto)] = _setting(
+        REMOTE,
+        100_000,
+        "most characters sent to the service in a day, as it counts them (a Chinese one is two); more are refused "
+        "(503); auto: no limit",
+        "three hours of speech; a mistake must not cost a fortune",
+        ge=1,
+        le=10**12,
     )
 
     drain_s: float = _setting(
@@ -469,3 +639,13 @@ class Settings(BaseModel):
     def keys_path(self) -> Path:
         """Where the keys are."""
         return self.keys_file or self.state_dir / "keys.json"
+
+    @property
+    def jobs_path(self) -> Path:
+        """Where the jobs are."""
+        return self.jobs_dir or self.state_dir / "jobs"
+
+    @property
+    def shares_jobs(self) -> bool:
+        """Whether jobs are those of all instances that have this Redis."""
+        return self.redis_url is not None and self.jobs_shared

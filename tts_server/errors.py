@@ -7,7 +7,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import ClassVar, Final
+
+POISONOUS: Final = "poisonous_text"
+"""The code of an EngineFailed whose text workers died of: no other engine is to be tried with it."""
 
 
 class TTSError(Exception):
@@ -118,6 +121,22 @@ class QueueFull(TTSError):
 
     status = 503
     default_code = "queue_full"
+    retriable = True
+
+
+class Overloaded(TTSError):
+    """The server has more to do than it can, and takes nothing new of callers who are not first."""
+
+    status = 503
+    default_code = "overloaded"
+    retriable = True
+
+
+class PreviewOff(TTSError):
+    """The web page's preview is switched off, for those whose work it is."""
+
+    status = 503
+    default_code = "preview_off"
     retriable = True
 
 

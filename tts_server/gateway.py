@@ -7,6 +7,7 @@ import math
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Self
@@ -15,19 +16,20 @@ import numpy as np
 
 from inference import pack as packs
 from inference.cores import choose, divide, usable_cores, usable_cpus
-from inference.protocol import Line, Script, WorkerSpec
+from inference.protocol import Line, Script, WorkerSpec, phone_ends
+from inference.zygote import PRELOAD, Zygote
 from shm import segment
 from tts_server.cache import Cache, code_fingerprint, key
 from tts_server.errors import DeadlineExceeded, EngineUnavailable, QueueFull, ShuttingDown, TTSError
 from tts_server.logs import get_logger
 from tts_server.pool import Pool, StartError, shared_memory_bytes
-from tts_server.speech import Pcm, Reuse, SpeechRequest, Timings, Voice
+from tts_server.speech import Pcm, Reuse, Speech, SpeechRequest, SpokenWord, Timings, Voice
 from tts_server.take import Reading, Take, Takes
 
 if TYPE_CHECKING:
     from inference.engine import Engine
     from tts_server.config import Settings
-    from tts_server.metrics import Metrics, Outcome
+    from tts_server.metrics import Metrics
 
 __all__ = ["SpeechGateway", "StartError"]
 
@@ -35,6 +37,8 @@ CUSHION: Final = 0.5
 """A later line is due when this share of the audio before it would have been heard. So it is, too, where the answer is
 wanted whole: else the lines of a book would all go before a greeting that comes later."""
 
+ZYGOTE_EVERY_S: Final = 1.0
+"""Between two looks at it; each costs a microsecond."""
 PATIENCE_S: Final = 1.0
 """How much earlier others may have come that a request passes by having an early deadline; who gives a minute or more
 has all this patience. Half a step of priority: haste passes no VIP."""
@@ -56,6 +60,8 @@ class SpeechGateway:
         self._voices: tuple[Voice, ...] = ()
         self.cache: Final = Cache(settings, metrics)
         self._takes: dict[str, Takes] = {}
+        self._zygote = Zygote(() if load else PRELOAD, load_s=settings.start_timeout_s)
+        self._keeper: asyncio.Task[None] | None = None
         self._live: set[_Speech] = set()
         self._draining = False
         self._ended = asyncio.Event()
@@ -74,7 +80,7 @@ class SpeechGateway:
             raise StartError(str(error)) from error
         for pack in loaded:
             spec = WorkerSpec(pack.folder, self._settings.cache_dir, nice=self._settings.worker_nice, load=self._load)
-            self._pools[pack.name] = Pool(pack.name, spec, cores, self._settings, self.metrics)
+            self._pools[pack.name] = Pool(pack.name, spec, cores, self._settings, self.metrics, self._zygote)
             self._takes[pack.name] = Takes(self._pools[pack.name], self.cache)
         self._voices = tuple(
             Voice(s.name, pack.name, s.gender, s.languages, s.description, pack.sample_rate_hz, fingerprints[pack.name])
@@ -82,6 +88,7 @@ class SpeechGateway:
             for s in pack.speakers
         )
         self.cache.start()
+        self._keeper = asyncio.create_task(self._keep_zygote())
         self.metrics.watch_workers(lambda: [stat for pool in self._pools.values() for stat in pool.stats()])
         try:
             async with asyncio.TaskGroup() as group:
@@ -107,7 +114,19 @@ class SpeechGateway:
 
     async def stop(self) -> None:
         """End the workers."""
+        if self._keeper is not None:
+            self._keeper.cancel()
         await asyncio.gather(*(pool.stop() for pool in self._pools.values()), self.cache.close())
+        await asyncio.to_thread(self._zygote.close)
+
+    async def _keep_zygote(self) -> None:
+        """Have one at hand when a worker dies: it takes a second or two to load."""
+        while True:
+            await asyncio.sleep(ZYGOTE_EVERY_S)
+            try:
+                await asyncio.to_thread(self._zygote.revive)
+            except OSError as error:
+                log.error("no zygote", exc_info=error)  # noqa: TRY400  (with why)
 
     # --- the contract -----------------------------------------------------------------------------------------------
 
@@ -115,7 +134,7 @@ class SpeechGateway:
         """Every voice of every engine, the default engine's first."""
         return self._voices
 
-    def speak(self, request: SpeechRequest) -> _Speech:
+    def speak(self, request: SpeechRequest) -> AbstractAsyncContextManager[Speech]:
         """A request, accepted when it is entered: see `speech.Gateway`."""
         return _Speech(request, self)
 
@@ -150,6 +169,16 @@ class SpeechGateway:
         return self._takes[pool.engine]
 
     @property
+    def wait_s(self) -> float:
+        """How long a new request would wait to be taken up, about, by the engine with most to do."""
+        return max((self._pools[engine].seconds_for(owed_s) for engine, owed_s in self._backlog_s.items()), default=0.0)
+
+    @property
+    def depth(self) -> int:
+        """Jobs that wait for a worker."""
+        return sum(pool.depth for pool in self._pools.values())
+
+    @property
     def _backlog_s(self) -> dict[str, float]:
         """Audio that accepted requests still wait for, about, engine by engine."""
         return {engine: takes.owed_s for engine, takes in self._takes.items()}
@@ -169,8 +198,10 @@ class _Speech:
 
     def __init__(self, request: SpeechRequest, gateway: SpeechGateway) -> None:
         self.request = request
-        self.timings = Timings()
+        self._timings = Timings()
         self.unspoken: tuple[str, ...] = ()
+        self.words: list[SpokenWord] = []
+        self._given_samples = 0
         self._gateway = gateway
         self._reading: Reading | None = None
         self._script: tuple[Line, ...] = ()  # what is read
@@ -191,19 +222,21 @@ class _Speech:
         return self.request.voice
 
     @property
+    def timings(self) -> Timings:
+        """So far."""
+        self._timings.waiting = not self._came_s and (not self._lines or self._lines[0].waits)
+        work = self._lines[0] if self._lines else self._reading
+        self._timings.suspected = work is not None and work.suspected
+        return self._timings
+
+    @property
     def reuse(self) -> Reuse:
         """How much was there already; of lines that are not made yet, what is known now."""
         reused = self._reused_lines + sum(map(self._is_reused, self._lines))
         return "MISS" if reused == 0 else "HIT" if reused == len(self._script) else "PARTIAL"
 
     async def __aenter__(self) -> Self:
-        metrics = self._gateway.metrics
-        try:
-            self._takes = self._gateway.admit(self)
-        except TTSError:
-            metrics.outcome("rejected")
-            raise
-        metrics.accepted()
+        self._takes = self._gateway.admit(self)
         loop = asyncio.get_running_loop()
         self._accepted_s = time.monotonic()
         self._due_s = loop.time() + PATIENCE_S * min(1.0, self.request.deadline_s / PATIENT_S)
@@ -211,19 +244,14 @@ class _Speech:
         try:
             self._begin()
         except BaseException:
-            self._leave("failed")
+            self._leave()
             raise
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._complete:
-            self._leave("done")
-        elif self._error is None:
-            self._leave("cancelled")
-        else:
-            self._leave("expired" if isinstance(self._error, DeadlineExceeded) else "failed")
+        self._leave()
 
     async def __aiter__(self) -> AsyncIterator[Pcm]:
         """The audio, line after line with the silences between."""
@@ -236,6 +264,9 @@ class _Speech:
                 if self._error is not None and not self.request.streamed:
                     raise self._error  # half of it is of no use to who wants it whole
                 if heard < len(take.pieces):
+                    if heard == 0 and self.request.timestamps:
+                        self._tell_words(take)
+                    self._given_samples += len(take.pieces[heard])
                     yield take.pieces[heard]
                     heard += 1
                 else:
@@ -246,7 +277,9 @@ class _Speech:
                 self._complete = True
                 return
             self._run_ahead()
-            yield self._silence(self._script[self._heard_lines - 1].pause_after_s)
+            silence = self._silence(self._script[self._heard_lines - 1].pause_after_s)
+            self._given_samples += len(silence)
+            yield silence
             await asyncio.sleep(0)  # a long text from the cache must not keep others waiting
 
     # --- waiting for readings and takes -----------------------------------------------------------------------------
@@ -327,6 +360,17 @@ class _Speech:
         self._started_lines -= 1
         self._heard_lines += 1
 
+    def _tell_words(self, take: Take) -> None:
+        ends, text = phone_ends(take.timing), self.request.text
+        if not ends:
+            return  # an engine that does not know
+        rate_hz, given = self.voice.sample_rate_hz, self._given_samples
+        marks = memoryview(self._script[self._heard_lines].marks).cast("I")
+        for at in range(0, len(marks), 4):
+            start, end, first, last = marks[at : at + 4]
+            start_s, end_s = ((given + ends[phone - 1]) / rate_hz for phone in (first, last))
+            self.words.append(SpokenWord(text[start:end], start_s, end_s, start, end))
+
     def _is_reused(self, take: Take) -> bool:
         return take.found or take.asker not in {None, self}
 
@@ -352,11 +396,10 @@ class _Speech:
         for take in self._lines:
             take.leave(self)
 
-    def _leave(self, outcome: Outcome) -> None:
+    def _leave(self) -> None:
         self._deadline.cancel()
         self._drop()
         self._gateway.ended(self)
-        self._gateway.metrics.outcome(outcome)
 
 
 def cores_of_workers(settings: Settings) -> tuple[tuple[int], ...]:

@@ -39,8 +39,11 @@ class Listener(Protocol):
         """The text was read; never called twice for one job."""
         ...
 
-    def audio(self, job: Job, pcm: Pcm, *, infer_s: float) -> None:
-        """The next samples, made in so many seconds. With the last of them the job's state is DONE."""
+    def audio(self, job: Job, pcm: Pcm, *, infer_s: float, timing: bytes = b"") -> None:
+        """The next samples, made in so many seconds. With the last of them the job's state is DONE.
+
+        `timing` comes with a line's first, if the engine knows it: see `inference.protocol.timing`.
+        """
         ...
 
     def failed(self, job: Job, error: TTSError) -> None:
@@ -66,6 +69,8 @@ class Job:
     """How long the audio of its line will be, about."""
     text: str = ""
     phones: bytes = b""
+    marked: bool = False
+    """Whether its text's words are asked for."""
     state: JobState = field(default=JobState.QUEUED)
     samples: int = 0
     """How many have come."""

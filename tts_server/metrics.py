@@ -6,8 +6,11 @@ Methods are named after what happened and cost about a microsecond. Text exposit
 from __future__ import annotations
 
 import asyncio
+import itertools
+import math
 import platform
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final, Generic, Literal, TypeVar
@@ -66,6 +69,11 @@ _BATCH: Final = (1, 2, 3, 4, 5, 6, 7, 8, 16, 32, 64)
 # Probes must answer within 50 ms; what is above it is a fault, and the buckets above tell how bad.
 _LAG_S: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0)
 _LAG_EVERY_S: Final = 0.1  # a stall as long as a probe may take is met in every second sample
+
+_LATELY_S: Final = 60.0
+_RATE_S: Final = 10.0
+_REMEMBERED: Final = 4096  # answers: a minute's at 68 a second; of more, what is told is of the last of them
+_SORT_EVERY_S: Final = 1.0  # so many take 0.4 ms, whoever asks
 
 T = TypeVar("T")
 
@@ -144,7 +152,7 @@ class Metrics:
         callbacks = Counter(
             "tts_callbacks", "Attempts to tell callers of the end of their jobs", ["state"], registry=registry
         )
-        lag = Histogram(
+        self._lag = Histogram(
             "tts_event_loop_lag_seconds",
             "How much later than asked for the event loop woke",
             buckets=_LAG_S,
@@ -181,7 +189,9 @@ class Metrics:
         }
         self._unfinished_jobs = unfinished
         self._callbacks = {state: callbacks.labels(state) for state in ("delivered", "waiting", "failed")}
-        self._lag = lag
+        self._remote_tasks, self._remote_characters = _of_remote_engines(registry)
+        self.routing: Final = Routing(registry)
+        self.lately: Final = Lately()
 
     # HTTP
 
@@ -197,6 +207,7 @@ class Metrics:
     def first_audio(self, seconds: float) -> None:
         """The first byte of audio left, so long after its request came."""
         self._first.observe(seconds)
+        self.lately.add(seconds)
 
     def encoded(self, audio_format: str, seconds: float) -> None:
         """An encoder was called once."""
@@ -268,6 +279,14 @@ class Metrics:
         """Whom to ask which workers there are; asked in a thread when metrics are read."""
         self._workers.ask = workers
 
+    # Remote engines
+
+    def remote_task(self, engine: str, outcome: str, characters: int, audio_s: float) -> None:
+        """A text was sent to a remote engine, and so much audio came of it. `outcome` is one of a few words."""
+        self._remote_tasks[engine, outcome].inc()
+        self._remote_characters[engine].inc(characters)
+        self._audio[engine].inc(audio_s)
+
     # The event loop
 
     async def watch_loop(self) -> None:
@@ -281,6 +300,81 @@ class Metrics:
         """All of it, and its content type, in the format that the `Accept` header asks for."""
         encode, content_type = choose_encoder(accept)
         return await asyncio.to_thread(encode, self.registry), content_type
+
+
+def _of_remote_engines(registry: CollectorRegistry) -> tuple[_Children[Counter], _Children[Counter]]:
+    tasks = Counter(
+        "tts_remote_tasks",
+        "Texts sent to a remote engine: done, failed, throttled, cancelled",
+        ["engine", "outcome"],
+        registry=registry,
+    )
+    characters = Counter(
+        "tts_remote_characters", "Characters sent to a remote engine, as it counts them", ["engine"], registry=registry
+    )
+    return _Children(lambda key: tasks.labels(*key)), _Children(characters.labels)
+
+
+class Routing:
+    """Which engine speaks, and what is left undone."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._fallbacks = Counter(
+            "tts_fallbacks",
+            "Requests that another engine spoke than the one that was to, and why",
+            ["from", "to", "reason"],
+            registry=registry,
+        )
+        self._breaker = Gauge(
+            "tts_breaker_state",
+            "Whether an engine is asked: 0 closed, it is; 1 half open, by one request; 2 open, it is not",
+            ["engine"],
+            registry=registry,
+        )
+        self._level = Gauge(
+            "tts_degradation_level",
+            "What is left undone: 0 nothing; 1 previews; 2 ordinary requests wait behind; 3 they go to another engine; "
+            "4 they are refused",
+            registry=registry,
+        )
+
+    def fallback(self, wanted: str, engine: str, reason: str) -> None:
+        """A request goes to another engine than the one that was to speak it. `reason` is one of a few words."""
+        self._fallbacks.labels(wanted, engine, reason).inc()
+
+    def breaker(self, engine: str, state: int) -> None:
+        """An engine's breaker has moved."""
+        self._breaker.labels(engine).set(state)
+
+    def degradation(self, level: int) -> None:
+        """The server has stepped back, or forward."""
+        self._level.set(level)
+
+
+class Lately:
+    """The last answers, for people who watch: how many a second, and how soon they began."""
+
+    def __init__(self) -> None:
+        self._firsts: deque[tuple[float, float]] = deque(maxlen=_REMEMBERED)  # when, and how long it took
+        self._told: tuple[float, float | None] = (0.0, None)
+        self._told_s = -math.inf
+
+    def add(self, first_audio_s: float) -> None:
+        """One had its first audio, so long after it was asked for."""
+        self._firsts.append((time.monotonic(), first_audio_s))
+
+    def tell(self) -> tuple[float, float | None]:
+        """Answers a second, in the last ten; and in what time 95 of 100 began, in the last minute. None: no answers."""
+        now_s, firsts = time.monotonic(), self._firsts
+        if now_s - self._told_s >= _SORT_EVERY_S:
+            while firsts and firsts[0][0] < now_s - _LATELY_S:
+                firsts.popleft()
+            recent = sum(1 for _ in itertools.takewhile(lambda first: first[0] > now_s - _RATE_S, reversed(firsts)))
+            over_s = _RATE_S if recent < _REMEMBERED else now_s - firsts[0][0]
+            took = sorted(seconds for _, seconds in firsts)
+            self._told = recent / over_s, took[math.ceil(0.95 * len(took)) - 1] if took else None
+            self._told_s = now_s
+        return self._told
 
 
 class _Children(dict[object, T], Generic[T]):

@@ -14,24 +14,22 @@ from collections import OrderedDict, deque
 from collections.abc import Coroutine, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from multiprocessing import get_context
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import psutil
 
-from inference import protocol, run_worker
+from inference import protocol
 from inference.protocol import BEAT, Cancel, Chunk, Code, Failure, Ready, Script, Stop, WorkerSpec
+from inference.zygote import WorkerProcess, Zygote
 from shm.channel import Channel, memory_bytes
 from tts_server.batcher import Batcher, Limits
-from tts_server.errors import EngineFailed, InvalidRequest, TTSError
+from tts_server.errors import POISONOUS, EngineFailed, InvalidRequest, TTSError
 from tts_server.job import Job, JobState
 from tts_server.logs import get_logger
 from tts_server.metrics import WorkerStat
 
 if TYPE_CHECKING:
-    from multiprocessing.context import SpawnProcess
-
     from tts_server.config import Settings
     from tts_server.metrics import Metrics
 
@@ -60,7 +58,6 @@ GROWTH: Final = 1.25
 GOODBYE_S: Final = 1.0
 """For a worker to finish its step and go; then it is killed."""
 
-_SPAWN: Final = get_context("spawn")
 _COLLECT: Final = 256  # records read before other things have a turn on the event loop
 
 log = get_logger(__name__)
@@ -84,7 +81,7 @@ class _Worker:
 
     number: int
     channel: Channel
-    process: SpawnProcess
+    process: WorkerProcess
     pid: int
     started_s: float
     state: WorkerState = WorkerState.STARTING
@@ -108,11 +105,19 @@ class Pool:
     """Everything of one engine in the server's process. All methods run on the event loop."""
 
     def __init__(
-        self, engine: str, spec: WorkerSpec, cores: tuple[tuple[int, ...], ...], settings: Settings, metrics: Metrics
+        self,
+        engine: str,
+        spec: WorkerSpec,
+        cores: tuple[tuple[int, ...], ...],
+        settings: Settings,
+        metrics: Metrics,
+        zygote: Zygote,
     ) -> None:
+        """One worker for each of `cores`, forked from `zygote`."""
         self.engine = engine
         self.sample_rate_hz = 0
         """Of its audio; known once it has started."""
+        self._zygote = zygote
         self._spec = spec
         self._cores = cores
         self._settings = settings
@@ -212,6 +217,10 @@ class Pool:
         up = sum(worker.state is WorkerState.READY for worker in self._workers.values())
         return audio_s * self._cost / max(1, up)
 
+    def suspects(self, job: Job) -> bool:
+        """Whether workers have died lately of what it says."""
+        return self._deaths_of(job) > 0
+
     def submit(self, job: Job) -> None:
         """Queue a job. TTSError if workers have died of the same text lately."""
         if self._deaths_of(job) >= DEATHS:
@@ -263,6 +272,7 @@ class Pool:
             shares = len(idle)
             worker = idle.pop()
             self._send(worker, self._take(worker, shares))
+        self._pass_others(workers)
         now_s = self._loop.time()
         for worker in sorted(workers, key=lambda worker: worker.held_audio_s):
             # One batch ahead of the one it speaks, so that it need not wait for this loop in between; but while a
@@ -273,9 +283,22 @@ class Pool:
         self._metrics.queue_depth(self.engine, self.depth)
         self._wake_at(self._batcher.closes_at_s() if any(self._room(worker) for worker in workers) else None)
 
-    def _take(self, worker: _Worker, shares: int = 1) -> list[Job]:
+    def _pass_others(self, workers: list[_Worker]) -> None:
+        """What is more due than all that a busy worker holds goes to it at once: it will be the next that is spoken."""
+        while (first_s := self._batcher.first_rank_s()) is not None:
+            later = [
+                worker
+                for worker in workers
+                if worker.held and self._room(worker) and first_s < min(job.rank_s for job in worker.held.values())
+            ]
+            if not later:
+                return
+            worker = min(later, key=lambda worker: worker.held_audio_s)
+            self._send(worker, self._take(worker, room=1))
+
+    def _take(self, worker: _Worker, shares: int = 1, room: int | None = None) -> list[Job]:
         """The next batch, without what has come under suspicion since it was queued: that is tried alone."""
-        batch = self._batcher.take(shares=shares, room=self._room(worker))
+        batch = self._batcher.take(shares=shares, room=self._room(worker) if room is None else room)
         suspects = [job for job in batch if self._deaths_of(job)]
         if suspects:
             self._suspects.extend(suspects)
@@ -300,6 +323,8 @@ class Pool:
                 job.samples,
                 job.text,
                 job.phones,
+                job.rank_s,
+                job.marked,
             )
             worker.channel.send(protocol.encode(order))
         if batch:
@@ -361,7 +386,8 @@ class Pool:
         job = worker.held.get(chunk.job_id)
         if job is None:  # cancelled while the chunk was under way
             return
-        pcm = np.frombuffer(chunk.pcm, np.int16).copy()  # the ring's memory is given back
+        data = bytes(chunk.data)  # a copy: the ring's memory is given back
+        pcm = np.frombuffer(data, np.int16, chunk.samples)
         job.samples += len(pcm)
         if chunk.last:
             self._forget(worker, job)
@@ -372,7 +398,7 @@ class Pool:
             # one that was interrupted by the rest of the machine says little about the next
             self._cost += 0.05 * (min(chunk.infer_s / audio_s, 4 * self._cost) - self._cost)
         self._metrics.chunk(self.engine, chunk.infer_s, audio_s)
-        job.listener.audio(job, pcm, infer_s=chunk.infer_s)
+        job.listener.audio(job, pcm, infer_s=chunk.infer_s, timing=data[2 * chunk.samples :])
 
     def _script(self, worker: _Worker, script: Script) -> None:
         job = worker.held.get(script.job_id)
@@ -413,25 +439,19 @@ class Pool:
 
     async def _start_worker(self, number: int) -> _Worker:
         channel, address = Channel.create(to_guest_bytes=JOBS_BYTES, to_host_bytes=RESULTS_BYTES)
-        process = _SPAWN.Process(
-            target=run_worker,
-            args=(replace(self._spec, cores=self._cores[number]), address),
-            name=f"tts-{self.engine}-{number}",
-            daemon=True,
-        )
-        starting = asyncio.ensure_future(asyncio.to_thread(process.start))
+        spec = replace(self._spec, cores=self._cores[number])
+        starting = asyncio.ensure_future(asyncio.to_thread(self._zygote.fork, spec, address))
         try:
-            await asyncio.shield(starting)
+            process = await asyncio.shield(starting)
         except BaseException as error:
             channel.close()
             if isinstance(error, asyncio.CancelledError):  # in the middle of it: what is begun must be ended
                 await asyncio.wait({starting})
-                if process.pid is not None:
-                    await self._bury(process)
+                if starting.exception() is None:
+                    await self._bury(starting.result())
             raise
         finally:
             address.bell.close()  # or the worker's end would not be heard
-        assert process.pid is not None, "a started process has a number: this is a bug"  # noqa: S101
         return _Worker(number, channel, process, process.pid, self._loop.time())
 
     def _is_ready(self, worker: _Worker, ready: Ready) -> None:
@@ -520,10 +540,9 @@ class Pool:
         except Exception as error:  # memory that is still looked at is given back later
             log.error("a worker's memory cannot be closed", worker=worker.number, exc_info=error)  # noqa: TRY400
 
-    async def _bury(self, process: SpawnProcess) -> None:
+    async def _bury(self, process: WorkerProcess) -> None:
         process.kill()
         await asyncio.to_thread(process.join)
-        process.close()
 
     # --- watching ---------------------------------------------------------------------------------------------------
 
@@ -597,16 +616,18 @@ def _error(failure: Failure) -> TTSError:
 
 
 def _poisonous() -> EngineFailed:
-    return EngineFailed(f"the engine crashed {DEATHS} times on this text lately and will not try it again")
+    return EngineFailed(
+        f"the engine crashed {DEATHS} times on this text lately and will not try it again", code=POISONOUS
+    )
 
 
-def _join(processes: list[SpawnProcess], within_s: float) -> None:
+def _join(processes: list[WorkerProcess], within_s: float) -> None:
     until_s = time.monotonic() + within_s
     for process in processes:
         process.join(max(0.0, until_s - time.monotonic()))
 
 
-def _was_killed(process: SpawnProcess) -> bool:
+def _was_killed(process: WorkerProcess) -> bool:
     process.join(0)  # its end may be heard before it can be waited for
     return process.exitcode == -signal.SIGKILL
 

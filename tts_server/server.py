@@ -22,14 +22,19 @@ from shm import segment
 from tts_server import door, listener
 from tts_server.cache import Cache
 from tts_server.connections import BoundedSite, Connections
-from tts_server.gateway import SpeechGateway, StartError
+from tts_server.gateway import SpeechGateway
 from tts_server.http.app import create_admin_app, create_app
 from tts_server.http.encoders import Encoders
 from tts_server.http.services import SERVICES, Limits, Services
 from tts_server.jobs.service import Jobs
+from tts_server.jobs.store import SharedFolder
 from tts_server.logs import get_logger, logging_to
 from tts_server.metrics import Metrics
+from tts_server.overload import Overload
+from tts_server.pool import StartError
 from tts_server.release import version
+from tts_server.remote.dashscope import DashScope
+from tts_server.router import Backend, Router
 from tts_server.speech import Gateway
 from tts_server.systemd import Notifier
 
@@ -57,31 +62,30 @@ _OPEN_FILES: Final = 65_536
 log = get_logger(__name__)
 
 
-class RunningGateway(Gateway, Protocol):
-    """A gateway that can be started and stopped."""
+class RunningGateway(Backend, Protocol):
+    """All that requests are for."""
 
     @property
     def cache(self) -> Cache | None:
         """Where it keeps what was said; whole answers are kept there too."""
         ...
 
-    async def start(self) -> None:
-        """Have every engine ready. StartError says why that cannot be."""
+    @property
+    def overload(self) -> Overload | None:
+        """Who looks how busy it is."""
         ...
 
-    async def drain(self, timeout_s: float) -> int:
-        """Refuse what is new, wait for what is accepted, cancel the rest: how many that were."""
-        ...
 
-    async def stop(self) -> None:
-        """End the workers, whatever they do."""
-        ...
+def all_engines(settings: Settings, metrics: Metrics) -> Router:
+    """Those of this machine, and those of others."""
+    remote = DashScope.of(settings, metrics, os.environ)
+    return Router(settings, metrics, SpeechGateway(settings, metrics), () if remote is None else (remote,))
 
 
 def run(
     settings: Settings,
     strange_variables: Sequence[str] = (),
-    make_gateway: Callable[[Settings, Metrics], RunningGateway] = SpeechGateway,
+    make_gateway: Callable[[Settings, Metrics], RunningGateway] = all_engines,
 ) -> int:
     """Serve until told to stop; the exit code of the process. What goes wrong is in the log, on standard error."""
     with logging_to(2, settings.log_level, settings.log_format, os.environ):
@@ -103,7 +107,9 @@ async def _live(settings: Settings, make_gateway: Callable[[Settings, Metrics], 
     gateway = make_gateway(settings, metrics)
     encoders = Encoders(settings.encoder_threads)
     jobs = Jobs(settings, gateway, metrics)
-    services = Services(gateway, metrics, encoders, _limits(settings), jobs=jobs, cache=gateway.cache)
+    services = Services(
+        gateway, metrics, encoders, _limits(settings), cache=gateway.cache, jobs=jobs, load=gateway.overload
+    )
     held = AsyncExitStack()
     try:
         # A port that is taken is told before the slow part; nobody is let in before its end.
@@ -112,6 +118,7 @@ async def _live(settings: Settings, make_gateway: Callable[[Settings, Metrics], 
             [] if settings.admin_port is None else listener.open_sockets(settings.admin_host, settings.admin_port, {})
         )
         guard = await held.enter_async_context(door.guarding(settings, sockets))
+        await jobs.prepare()
         await _unless(signals.stop, gateway.start())
         if signals.stop.is_set():
             return DONE
@@ -133,7 +140,7 @@ async def _live(settings: Settings, make_gateway: Callable[[Settings, Metrics], 
         if signals.now.is_set():
             log.warning("stopped at once", cancelled=await gateway.drain(0))
             return FAILED
-    except (listener.ListenError, door.DoorError, StartError) as error:
+    except (listener.ListenError, door.DoorError, SharedFolder, StartError) as error:
         log.error(str(error))  # noqa: TRY400  (where it was raised is not for who can mend it)
         return FAILED
     else:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from typing import Final, Literal, Protocol
+from typing import Final, Literal, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -33,6 +33,10 @@ class Voice:
     fingerprint: str = ""
     """A hash over what its sound depends on: the pack, and the code that reads and speaks."""
 
+    def stands_in_for(self, other: Voice) -> bool:
+        """Whether it may speak where the other cannot: it speaks all its languages, and is of the same gender."""
+        return self.gender == other.gender and set(other.languages) <= set(self.languages)
+
 
 @dataclass(frozen=True, slots=True)
 class SpeechRequest:
@@ -56,6 +60,10 @@ class SpeechRequest:
     """0 is served first; a larger number is served as if it had come later."""
     may_reuse: bool = True
     """Whether audio made for others may be given, and this audio kept for others."""
+    timestamps: bool = False
+    """Whether it is to be told when each word is said."""
+    others: tuple[Voice, ...] = ()
+    """Voices of other engines to speak with if the first cannot, in this order."""
 
     @property
     def audio_s(self) -> float:
@@ -63,10 +71,27 @@ class SpeechRequest:
         return len(self.text.encode()) * AUDIO_S_PER_BYTE / self.speed
 
 
+class SpokenWord(NamedTuple):
+    """What is said together, when, and where it was written."""
+
+    text: str
+    """As it was written: a word, or a figure, which may be said in several."""
+    start_s: float
+    end_s: float
+    """Seconds from the beginning of the audio."""
+    start: int
+    end: int
+    """Characters (Unicode code points) of the request's text, from `start` to before `end`."""
+
+
 @dataclass(slots=True)
 class Timings:
     """Where the time of a request went; grows while it is served. Seconds."""
 
+    waiting: bool = False
+    """Whether it still waits for its turn: what is not begun is not late."""
+    suspected: bool = False
+    """Whether it may be what workers have died of."""
     queue_s: float = 0.0
     """From acceptance until a worker took up the text."""
     read_s: float = 0.0
@@ -98,6 +123,11 @@ class Speech(Protocol):
     @property
     def reuse(self) -> Reuse:
         """How much of it was there already, as far as is known."""
+        ...
+
+    @property
+    def words(self) -> Sequence[SpokenWord]:
+        """Those of the audio so far, in the order of the text, if they are asked for and the engine knows them."""
         ...
 
     def __aiter__(self) -> AsyncIterator[Pcm]:

@@ -87,7 +87,7 @@ class Takes:
     def reading(self, request: SpeechRequest) -> Reading:
         """The reading of its text, under way or to be started."""
         manner = self.of(request)
-        name = key("text", manner, request.text) if manner else ""
+        name = key("text", manner, request.text, request.timestamps) if manner else ""
         found = self.under_way.get(name)
         return found if isinstance(found, Reading) else Reading(self, name, request)
 
@@ -139,6 +139,16 @@ class _Shared(ABC):
         """Wait for it."""
         self._waiting[waiting] = self._waiting.get(waiting, 0) + 1
 
+    @property
+    def waits(self) -> bool:
+        """Whether no worker has it in hand; or one has whose death it may be."""
+        return self._job is None or self._job.state is JobState.QUEUED or self.suspected
+
+    @property
+    def suspected(self) -> bool:
+        """Whether it may be what workers have died of: no other engine must be given it as well."""
+        return self._job is not None and self._takes.pool.suspects(self._job)
+
     def leave(self, waiting: Waiting) -> None:
         """Do not wait any more. Of whoever has left already, nothing is heard."""
         count = self._waiting.pop(waiting, 0)
@@ -171,7 +181,7 @@ class _Shared(ABC):
         """From the pool: its job's text is read."""
 
     @abstractmethod
-    def audio(self, job: Job, pcm: Pcm, *, infer_s: float) -> None:
+    def audio(self, job: Job, pcm: Pcm, *, infer_s: float, timing: bytes = b"") -> None:
         """From the pool: its job has audio."""
 
     # --- inside -----------------------------------------------------------------------------------------------------
@@ -199,6 +209,7 @@ class _Shared(ABC):
                 self.seconds,
                 text,
                 phones,
+                self.request.timestamps,
             )
         )
 
@@ -260,7 +271,7 @@ class Reading(_Shared):
         first.adopt(job, self, script)
         self._tell(script, first)
 
-    def audio(self, job: Job, pcm: Pcm, *, infer_s: float) -> None:  # noqa: ARG002
+    def audio(self, job: Job, pcm: Pcm, *, infer_s: float, timing: bytes = b"") -> None:  # noqa: ARG002
         """Never called: there is no audio before there is a script."""
         raise RuntimeError(f"job {job.id} has audio and no script: this is a bug")
 
@@ -292,6 +303,8 @@ class Take(_Shared):
         """The audio so far."""
         self.done = False
         """Whether that is all of it."""
+        self.timing = _NO_TIMING
+        """When its phones end, once there is audio, as `inference.protocol.timing` writes it."""
         self.found = bool(key) and key in takes.cache
         """Whether it comes from the cache, as far as is known."""
         self._phones = line.phones
@@ -342,15 +355,16 @@ class Take(_Shared):
         """Never called: what it is asked to speak is a line."""
         raise RuntimeError(f"the take of a line was given the script of job {script.job_id}: this is a bug")
 
-    def audio(self, job: Job, pcm: Pcm, *, infer_s: float) -> None:
+    def audio(self, job: Job, pcm: Pcm, *, infer_s: float, timing: bytes = b"") -> None:
         """Samples of it."""
+        self.timing = timing or self.timing
         if len(pcm):
             self.pieces.append(pcm)
             self._owe(-min(self._owed_s, len(pcm) / self.request.voice.sample_rate_hz))
         if job.state is JobState.DONE:
             self._job = None
             if self.key:
-                self._takes.cache.keep(self.key, np.concatenate([_NOTHING, *self.pieces]).tobytes())
+                self._takes.cache.keep(self.key, _joined(self.pieces, self.timing))
             self._is_done()
         self._say(infer_s)
 
@@ -385,7 +399,8 @@ class Take(_Shared):
 
     def _has(self, audio: bytes) -> None:
         self.found, self.asker = True, None
-        self.pieces = [np.frombuffer(audio, np.int16)] if audio else []
+        samples, self.timing = protocol.split_timing(audio)
+        self.pieces = [np.frombuffer(samples, np.int16)] if samples else []
         self._is_done()
         self._say(0.0)
 
@@ -401,11 +416,19 @@ class Take(_Shared):
             waiting.heard(infer_s)
 
 
-_NOTHING: Final = np.zeros(0, np.int16)
+_NO_TIMING: Final = protocol.timing()
+
+
+def _joined(pieces: list[Pcm], timing: bytes) -> bytes:
+    """The samples' bytes and the timing; of a single piece from a worker, which has both already, no copy."""
+    owner: object = pieces[0].base if len(pieces) == 1 else None
+    if isinstance(owner, bytes) and len(owner) == pieces[0].nbytes + len(timing):
+        return owner
+    return b"".join((*(piece.data for piece in pieces), timing))
 
 
 def _script_key(request: SpeechRequest) -> str:
-    return key("script", request.voice.fingerprint, request.text)
+    return key("script", request.voice.fingerprint, request.text, request.timestamps)
 
 
 def _script(record: bytes) -> Script:

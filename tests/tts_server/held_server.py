@@ -20,7 +20,7 @@ from tts_server.gateway import StartError
 from tts_server.logs import get_logger
 from tts_server.metrics import Metrics
 from tts_server.server import run
-from tts_server.speech import Pcm, Reuse, Speech, SpeechRequest, Timings, Voice
+from tts_server.speech import Pcm, Reuse, Speech, SpeechRequest, SpokenWord, Timings, Voice
 
 VOICE = Voice("female", "standard", "female", ("zh", "en"), "held", 22050)
 log = get_logger("held")
@@ -32,6 +32,7 @@ class HeldSpeech:
         self.timings = Timings()
         self.unspoken: tuple[str, ...] = ()
         self.reuse: Reuse = "MISS"
+        self.words: tuple[SpokenWord, ...] = ()
         self._gateway = gateway
 
     async def __aiter__(self) -> AsyncIterator[Pcm]:
@@ -51,6 +52,7 @@ class HeldGateway:
         self.cancelled = asyncio.Event()
         self.draining = False
         self.cache = None
+        self.overload = None
         self._trouble = trouble
         self._live = 0
         self._idle = asyncio.Event()

@@ -9,9 +9,9 @@ import random
 import signal
 import types
 from collections.abc import AsyncIterator, Coroutine, Generator, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +20,7 @@ import pytest_asyncio
 
 from inference import protocol
 from inference.utterance import Manner
+from inference.zygote import Zygote
 from shm.channel import Channel
 from shm.segment import PREFIX
 from tests.engines import CRASH, HANG, RAISE, SLOW, load_autoregressive, load_tone, whole
@@ -35,11 +36,29 @@ from tts_server.errors import (
 )
 from tts_server.gateway import SpeechGateway
 from tts_server.metrics import OUTCOMES, Metrics
-from tts_server.speech import Pcm, SpeechRequest
+from tts_server.router import Local, Router
+from tts_server.speech import Pcm, Speech, SpeechRequest
 
 LONG = "第一句话。第二句话在这里。And here is the third. 最后还有第四句，它稍微长一点。" * 4
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 LOADERS = {"parallel": load_tone, "autoregressive": load_autoregressive}
+
+
+class Counted(SpeechGateway):
+    """With a router in front, as in a server: it counts what becomes of requests."""
+
+    def __init__(self, settings: Settings, metrics: Metrics, *, load: Any) -> None:
+        super().__init__(settings, metrics, load=load)
+        self._router = Router(settings, metrics, cast("Local", super()), cpu_share=lambda: 0.0)
+
+    async def start(self) -> None:
+        await self._router.start()
+
+    async def stop(self) -> None:
+        await self._router.stop()
+
+    def speak(self, request: SpeechRequest) -> AbstractAsyncContextManager[Speech]:
+        return self._router.speak(request)
 
 
 @asynccontextmanager
@@ -58,7 +77,7 @@ async def running(
             **changes,
         }
     )
-    gateway = SpeechGateway(settings, Metrics(), load=load)
+    gateway = Counted(settings, Metrics(), load=load)
     await gateway.start()
     try:
         yield gateway
@@ -418,6 +437,30 @@ async def test_an_early_deadline_passes_those_who_gave_more_time_and_not_who_is_
     assert ends.index("important") < ends.index("hurried") < ends.index("patient 5")
 
 
+async def test_who_is_important_passes_what_a_busy_worker_holds_already(voices_dir: Path, tmp_path: Path) -> None:
+    ends: list[str] = []
+    ended = asyncio.Event()
+
+    async def say(gateway: SpeechGateway, name: str, **changes: Any) -> None:
+        async with gateway.speak(ask(gateway, f"{name}.", pitch_semitones=SLOW, **changes)) as speech:
+            async for _ in speech:
+                pass
+        ends.append(name)
+        ended.set()
+
+    async with (
+        running(voices_dir, tmp_path, workers=1, max_batch_audio_s=60.0) as gateway,
+        asyncio.TaskGroup() as group,
+    ):
+        for number in range(8):
+            group.create_task(say(gateway, f"ordinary {number}", priority=1))
+        (worker,) = gateway._pools["standard"]._workers.values()
+        await ended.wait()
+        assert len(worker.held) > 3  # its next batch is with it already
+        group.create_task(say(gateway, "important"))
+    assert ends.index("important") <= 2
+
+
 async def test_draining_finishes_what_was_accepted_and_refuses_the_rest(voices_dir: Path, tmp_path: Path) -> None:
     async with running(voices_dir, tmp_path) as gateway:
         request = ask(gateway, LONG, pitch_semitones=SLOW)
@@ -471,13 +514,14 @@ async def test_nothing_is_left_on_the_machine(voices_dir: Path, tmp_path: Path) 
 
 
 async def test_without_a_worker_callers_wait_for_the_next_one_but_not_for_long(
-    voices_dir: Path, tmp_path: Path
+    voices_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with running(voices_dir, tmp_path, workers=1) as gateway:
         os.kill(pids(gateway)[0], signal.SIGKILL)
         while all(gateway.ready().values()):  # noqa: ASYNC110  (a death has no event)
             await asyncio.sleep(0.01)
         await hear(gateway, ask(gateway, "好。"))
+    monkeypatch.setattr(pools, "FIRST_DELAY_S", 60.0)  # the next one does not come
     async with running(voices_dir, tmp_path, workers=1, max_queue_s=0.1) as gateway:
         os.kill(pids(gateway)[0], signal.SIGKILL)
         while all(gateway.ready().values()):  # noqa: ASYNC110
@@ -506,13 +550,13 @@ async def test_copies_of_a_poisonous_text_cost_no_more_workers_than_one(voices_d
         assert_nothing_is_left(gateway)
 
 
-@pytest.mark.parametrize("fault", ["spawn", "channel"])
+@pytest.mark.parametrize("fault", ["fork", "channel"])
 async def test_a_worker_that_cannot_be_started_is_tried_again(
     voices_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: str
 ) -> None:
     monkeypatch.setattr(pools, "LONGEST_DELAY_S", 0.2)
     async with running(voices_dir, tmp_path) as gateway:
-        where, name = (pools._SPAWN.Process, "start") if fault == "spawn" else (Channel, "create")
+        where, name = (Zygote, "fork") if fault == "fork" else (Channel, "create")
         with monkeypatch.context() as broken:
             failures = []
 

@@ -35,7 +35,7 @@ from inference.voice import Voice
 from tests.test_service import ROOT, Pcm, Server, ask, metrics, serving, solo, wish
 from tts_server.config import Settings
 from tts_server.config_sources import ConfigError, load
-from tts_server.gateway import _cores_of_workers
+from tts_server.gateway import cores_of_workers
 from tts_server.keys import Key, changing, digest, make_secret
 from tts_server.listener import ListenError, open_sockets
 
@@ -104,12 +104,12 @@ def test_workers_are_on_the_cores_of_the_share(
     # three physical cores of two threads each: 0 and 1, 2 and 3, 4 and 5
     machine = Topology(tuple(Core(number, physical=number // 2 * 2) for number in range(6)))
     monkeypatch.setattr(cores, "read_topology", lambda: machine)
-    assert [core for (core,) in _cores_of_workers(Settings(**given))] == pinned
+    assert [core for (core,) in cores_of_workers(Settings(**given))] == pinned
 
 
 def test_instances_of_one_container_have_no_more_workers_than_it_has_time_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cores, "read_topology", lambda: Topology(tuple(map(Core, range(8))), quota_cpus=4.5))
-    pinned = [[core for (core,) in _cores_of_workers(Settings(share=f"{number}/3"))] for number in (1, 2, 3)]
+    pinned = [[core for (core,) in cores_of_workers(Settings(share=f"{number}/3"))] for number in (1, 2, 3)]
     assert pinned == [[0, 3], [1], [2]]
 
 

@@ -24,6 +24,8 @@ from tts_server.speech import Speech, SpeechRequest, Timings
 
 WRITE_BYTES: Final = 1 << 16
 """Sent at once: what aiohttp buffers before it waits for the client. 1.4 s of audio as pcm."""
+AT_ONCE_BYTES: Final = 1 << 18
+"""An answer up to this size goes out with its headers in one call; of a larger one, each part has time to be taken."""
 TOKENS_PER_S: Final = 20
 """Of audio, in the `usage` of an event stream. We have no tokens, but the field is required; this is OpenAI's order."""
 
@@ -47,17 +49,20 @@ async def answer(
     wrapping: _Wrapping
     if delivery.events:
         pieces = _with_pings(rendering.pieces(), services.limits.ping_s)
-        wrapping = _Events(len(wanted.text), rendering)
+        wrapping = _Events(len(wanted.text), rendering, speech)
     else:
         pieces = place.collect(rendering.pieces()) if place else rendering.pieces()
         wrapping = _Bytes(delivery.audio_format)
     async with aclosing(pieces):
         first = await anext(pieces)  # what fails up to here still has a status of its own
-        headers = _headers(speech, delivery, rendering, wrapping.content_type)
-        response = web.StreamResponse(headers=headers | _timings(speech.timings) | {"X-Cache": speech.reuse})
-        if not delivery.streamed:
-            response.content_length = len(first or b"")
-        await _deliver(request, response, wrapping, first, pieces)
+        headers = _headers(None if first is None else speech, delivery, rendering, wrapping.content_type)
+        now = headers | _timings(speech.timings) | {"X-Cache": speech.reuse}
+        if delivery.streamed:
+            response = web.StreamResponse(headers=now)
+            await _deliver(request, response, wrapping, first, pieces)
+        else:
+            body = b"".join([first or b"", *[piece or b"" async for piece in pieces]])  # one piece, so no copy
+            response = await _send_whole(request, now, body)
     if place and speech.voice == wanted.voice:
         place.keep(headers | _AGAIN)
     return response
@@ -67,14 +72,22 @@ async def answer_again(
     request: web.Request, headers: dict[str, str], body: memoryview, since_s: float
 ) -> web.StreamResponse:
     """Send what was sent before."""
-    services = request.app[SERVICES]
-    response = web.StreamResponse(headers=headers)
-    response.content_length = len(body)
-    services.meter.first_audio(time.perf_counter() - since_s)
-    within_s = services.limits.write_timeout_s
-    await send(response.prepare(request), within_s)
-    for start in range(0, len(body), WRITE_BYTES):  # the first with the headers; a slow client has time for each
-        await send(response.write(body[start : start + WRITE_BYTES]), within_s)
+    request.app[SERVICES].meter.first_audio(time.perf_counter() - since_s)
+    return await _send_whole(request, headers, body)
+
+
+async def _send_whole(request: web.Request, headers: dict[str, str], body: bytes | memoryview) -> web.StreamResponse:
+    within_s = request.app[SERVICES].limits.write_timeout_s
+    if len(body) <= AT_ONCE_BYTES:
+        response: web.StreamResponse = web.Response(body=bytes(body), headers=headers)
+        await send(response.prepare(request), within_s)
+    else:
+        response = web.StreamResponse(headers=headers)
+        response.content_length = len(body)
+        await send(response.prepare(request), within_s)
+        view = memoryview(body)  # parts of it are no copies
+        for start in range(0, len(body), WRITE_BYTES):
+            await send(response.write(view[start : start + WRITE_BYTES]), within_s)
     await send(response.write_eof(), within_s)
     return response
 
@@ -114,18 +127,20 @@ class _Bytes:
 
 
 class _Events:
-    """Server-sent events, as OpenAI names them."""
+    """Server-sent events, as OpenAI names them; and one of our own for words, before the audio that they are in."""
 
     content_type = "text/event-stream"
 
-    def __init__(self, characters: int, rendering: Rendering) -> None:
+    def __init__(self, characters: int, rendering: Rendering, speech: Speech) -> None:
         self._characters = characters
         self._rendering = rendering
+        self._speech = speech
+        self._told_words = 0
 
     def piece(self, data: bytes | None) -> bytes:
         if data is None:
             return b": ping\n\n"
-        return self._event("speech.audio.delta", {"audio": base64.b64encode(data).decode()})
+        return self._words() + self._event("speech.audio.delta", {"audio": base64.b64encode(data).decode()})
 
     def end(self) -> bytes:
         spoken = round(self._rendering.audio_s * TOKENS_PER_S)
@@ -139,19 +154,24 @@ class _Events:
     def failure(self, error: TTSError) -> bytes | None:
         return self._event("speech.audio.error", error.body())
 
+    def _words(self) -> bytes:
+        words = self._speech.words[self._told_words :]
+        if not words:
+            return b""
+        self._told_words += len(words)
+        told = [{**word._asdict(), "start_s": round(word.start_s, 4), "end_s": round(word.end_s, 4)} for word in words]
+        return self._event("speech.audio.words", {"words": told})
+
     def _event(self, kind: str, content: Mapping[str, object]) -> bytes:
         return b"event: %b\ndata: %b\n\n" % (kind.encode(), orjson.dumps({"type": kind, **content}))
 
 
-def _headers(speech: Speech, delivery: Delivery, rendering: Rendering, content_type: str) -> dict[str, str]:
-    headers = {
-        "Content-Type": content_type,
-        "X-Engine": speech.voice.engine,
-        "X-Voice": speech.voice.id,
-        "X-Sample-Rate": str(rendering.sample_rate_hz),
-    }
-    if speech.unspoken:
-        headers["X-Unspoken-Characters"] = str(len(speech.unspoken))
+def _headers(speech: Speech | None, delivery: Delivery, rendering: Rendering, content_type: str) -> dict[str, str]:
+    headers = {"Content-Type": content_type, "X-Sample-Rate": str(rendering.sample_rate_hz)}
+    if speech is not None:  # else there is no audio yet, and it may still come from another engine
+        headers |= {"X-Engine": speech.voice.engine, "X-Voice": speech.voice.id}
+        if speech.unspoken:
+            headers["X-Unspoken-Characters"] = str(len(speech.unspoken))
     if delivery.streamed:  # whoever is in between should pass it on as it comes
         headers |= {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
     else:
@@ -178,8 +198,9 @@ async def _deliver(
     within_s = request.app[SERVICES].limits.write_timeout_s
 
     async def write(data: bytes) -> None:
+        view = memoryview(data)  # parts of it are no copies
         for start in range(0, len(data), WRITE_BYTES):
-            await send(response.write(data[start : start + WRITE_BYTES]), within_s)
+            await send(response.write(view[start : start + WRITE_BYTES]), within_s)
 
     await send(response.prepare(request), within_s)
     try:

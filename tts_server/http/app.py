@@ -9,13 +9,16 @@ from typing import Final
 
 from aiohttp import web
 
-from tts_server.http import handlers, jobs, openapi, probes, websocket
+from tts_server.http import handlers, jobs, openapi, page, probes, status, websocket
 from tts_server.http.guard import GUARD, Guard, admit, tell_limits
 from tts_server.http.middlewares import attend, sign, tell_errors
 from tts_server.http.services import SERVICES, Services
 
 _ROUTES: Final = (
     web.post("/api/tts", handlers.speak_tts),
+    web.post("/api/tts/preview", handlers.speak_preview),
+    web.get("/api/tts/status", status.show),
+    web.get("/api/tts/status/events", status.events, allow_head=False),
     web.post("/api/tts/jobs", jobs.submit),
     web.get("/api/tts/jobs", jobs.listing),
     web.get("/api/tts/jobs/{id}", jobs.show),
@@ -57,10 +60,12 @@ def create_app(
     app[GUARD] = guard or Guard()
     app[websocket.SOCKETS] = set()
     app.add_routes([*_ROUTES, *(() if admin_apart else _ADMIN_ROUTES), *openapi.routes(services.limits, version)])
+    app.add_routes(page.routes())
     app.on_response_prepare.append(tell_limits)
     app.on_response_prepare.append(sign)
     app.on_shutdown.append(websocket.close_sockets)
     app.on_shutdown.append(jobs.end_streams)
+    app.on_shutdown.append(status.end_streams)
     return app
 
 

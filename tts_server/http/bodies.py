@@ -25,6 +25,10 @@ Format = Annotated[str, WithJsonSchema({"type": "string", "enum": list(FORMATS)}
 Speed = Annotated[float, Field(ge=SPEED_RANGE[0], le=SPEED_RANGE[1], description="Times natural speed")]
 Volume = Annotated[float, Field(ge=0.3, le=3.0, description="Linear gain; a limiter keeps loud speech from clipping")]
 Pitch = Annotated[float, Field(ge=PITCH_RANGE[0], le=PITCH_RANGE[1], description="Semitones higher or lower")]
+Timestamps = Annotated[
+    bool,
+    Field(description="Whether server-sent events also tell when each word is said; only with streams of events"),
+]
 SampleRate = Annotated[int, Field(ge=8_000, le=48_000, description="Of the answer, in Hz")]
 
 
@@ -45,6 +49,7 @@ class TtsBody(_Body):
     pitch: Pitch = 0.0
     sample_rate: SampleRate | None = Field(None, description="In Hz; without it, the voice's own")
     stream: bool = Field(default=False, description="Whether to send the audio while it is being made")
+    timestamps: Timestamps = False
     engine: str | None = Field(None, description="One of GET /v1/models; without it, the first that has the voice")
 
 
@@ -74,6 +79,7 @@ class OpenAISpeechBody(_Body):
     response_format: Format = "mp3"
     speed: Speed = 1.0
     stream_format: Literal["audio", "sse"] = "audio"
+    timestamps: Timestamps = False
     instructions: str | None = Field(None, max_length=4_096, description="Accepted, and without effect")
     volume: Volume = 1.0
     pitch: Pitch = 0.0

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
+from ipaddress import IPv4Network, IPv6Network
 from typing import Final, TypeVar
 
 from aiohttp import web
 
+from tts_server.address import Address, customer, parse, parse_hop
 from tts_server.caller import ANONYMOUS, LOWEST_PRIORITY, STANDARD, TIERS, Caller, Tier
 from tts_server.errors import Forbidden, InvalidRequest, NotFound, Unauthorized
 from tts_server.http.middlewares import Handler
@@ -29,15 +30,13 @@ OPEN_ROUTES: Final = frozenset(
         # Probes: those who ask have no key, and must not be kept waiting.
         *("/healthz", "/livez", "/readyz", "/health", "/v2/health/live", "/v2/health/ready"),
         # What this program can do, and nothing of what is done here. A browser that opens them has no key to send.
-        *("/openapi.json", "/docs"),
+        *("/openapi.json", "/docs", "/", "/web/{name}"),
     }
 )
 KEY_ROUTES: Final = frozenset({"/metrics"})
 """Not for strangers, even where they are let in: it tells how much all others speak."""
 ANYBODY: Final = Caller("anybody", STANDARD, Tier(priority=TIERS[STANDARD].priority))
 """Where nobody is asked who he is: the server is for this machine alone."""
-_IPV6_HOST_BITS: Final = 64
-"""One customer of a provider has as many addresses."""
 _MOST_HOPS: Final = 16
 
 
@@ -75,22 +74,20 @@ class Guard:
         peer = request.transport.get_extra_info("peername") if request.transport is not None else None
         if not isinstance(peer, tuple):
             return "local"  # a Unix socket
-        address = _parse(peer[0])
+        address = parse(peer[0])
         if address is not None and self._is_proxy(address):
             # Each proxy adds whom it heard it from, so the last that is no proxy of ours is as far as can be believed.
             hops = ",".join(request.headers.getall("X-Forwarded-For", ())).split(",")[-_MOST_HOPS:]
             for hop in reversed(hops):
-                said = _parse(hop.strip())
+                said = parse_hop(hop)
                 if said is None:
                     break
                 address = said
                 if not self._is_proxy(said):
                     break
-        if isinstance(address, IPv6Address):
-            return f"{IPv6Address(int(address) >> _IPV6_HOST_BITS << _IPV6_HOST_BITS)}/{_IPV6_HOST_BITS}"
-        return str(address)
+        return str(address) if address is None else customer(address)
 
-    def _is_proxy(self, address: IPv4Address | IPv6Address) -> bool:
+    def _is_proxy(self, address: Address) -> bool:
         return any(address in network for network in self.proxies)
 
 
@@ -194,7 +191,7 @@ def _refuse_strange_pages(request: web.BaseRequest) -> None:
         return
     host = request.headers.get("Host", "")
     name = host.rpartition(":")[0] if host.rpartition(":")[2].isdigit() and not host.endswith("]") else host
-    if host and _parse(name.strip("[]")) is None and name != "localhost" and not name.endswith(".localhost"):
+    if host and parse(name.strip("[]")) is None and name != "localhost" and not name.endswith(".localhost"):
         raise Forbidden(
             f"this server is open to its own machine and does not answer to the name {name!r}; make keys, or start it "
             "with --allow-anonymous",
@@ -213,11 +210,3 @@ def _presented(request: web.BaseRequest) -> str:
     if secret and scheme.lower() == "bearer":
         return secret.strip()
     return request.headers.get("X-API-Key", "").strip()
-
-
-def _parse(address: str) -> IPv4Address | IPv6Address | None:
-    try:
-        parsed = ip_address(address.partition("%")[0])
-    except ValueError:
-        return None
-    return parsed.ipv4_mapped or parsed if isinstance(parsed, IPv6Address) else parsed

@@ -52,6 +52,13 @@ async def speak_tts(request: web.Request) -> web.StreamResponse:
     return await _speak(request, parse_tts)
 
 
+async def speak_preview(request: web.Request) -> web.StreamResponse:
+    """POST /api/tts/preview: the web page's, the first to be switched off when there is too much to do."""
+    if (load := request.app[SERVICES].load) is not None:
+        load.admit_preview()
+    return await _speak(request, parse_tts)
+
+
 async def speak_openai(request: web.Request) -> web.StreamResponse:
     """POST /v1/audio/speech."""
     return await _speak(request, parse_openai)

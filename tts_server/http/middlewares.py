@@ -22,9 +22,9 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 CLIENT_GONE: Final = 499
 """nginx's word for it, in logs and metrics; nobody is there to read it."""
 QUIET_ROUTES: Final = frozenset(
-    {"/healthz", "/livez", "/readyz", "/health", "/v2/health/live", "/v2/health/ready", "/metrics"}
+    {"/healthz", "/livez", "/readyz", "/health", "/v2/health/live", "/v2/health/ready", "/metrics", "/web/{name}"}
 )
-"""Asked every few seconds; they are logged for debugging alone."""
+"""Asked every few seconds, or twenty at a time by a browser; they are logged for debugging alone."""
 
 _GIVEN_ID: Final = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 _ERRORS: Final[dict[int, type[TTSError]]] = {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from html import escape
 from typing import Any, Final
@@ -47,6 +47,40 @@ _STYLE: Final = (
 )
 
 
+_TAKEN: Final = {
+    "X-Request-Id": "Of the caller's own: up to 128 letters, figures and . _ : - ; else one is made. The log has it",
+    "X-Deadline-Ms": "When an answer is of no use any more; then it is refused or ended (504). deadline_s at most",
+    "X-Priority": "From 0, which is first, to 9; only lower ones than the caller's tier has are to be had",
+    "Cache-Control": "no-store: neither give what was made for others, nor keep this for them",
+    "Range": "bytes=0-99, bytes=100- or bytes=-100",
+    "If-Range": "The ETag of what one has a part of; if it is another one's, all is sent",
+    "limit": "How many at once, 1 to 100; 20",
+    "cursor": "next_cursor of the page before",
+    "legacy": "true: the names of the voices alone",
+}
+_TOLD: Final = {
+    "X-Request-Id": "As it was given, or made; on every answer",
+    "X-Engine": "Which engine spoke",
+    "X-Voice": "With which voice",
+    "X-Sample-Rate": "Of the audio, in Hz",
+    "X-Audio-Seconds": "How long the audio is; not on streams, which do not know it yet",
+    "X-Cache": "HIT: all of it was known; PARTIAL: some lines; MISS: none",
+    "X-Unspoken-Characters": "How many characters had no reading and were left out, if there were any",
+    "Server-Timing": "Milliseconds in the queue, of reading, of inference (lines run side by side) and of encoding",
+    "RateLimit-Limit": "Of the caller's limit that is nearest, if he has any; also -Remaining, -Reset and -Policy",
+    "Retry-After": "Of 429 and 503: seconds until it is worth asking again; retry-after-ms says it in milliseconds",
+    "ETag": "Of audio that will not change any more",
+    "Content-Range": "Of 206: which bytes these are",
+    "Location": "Where the job can be asked for",
+}
+_QUERY: Final = frozenset({"limit", "cursor", "legacy"})
+_SPEAKING: Final = ("X-Request-Id", "X-Deadline-Ms", "X-Priority", "Cache-Control")
+_SPOKEN: Final = (
+    *("X-Request-Id", "X-Engine", "X-Voice", "X-Sample-Rate", "X-Audio-Seconds", "X-Cache", "X-Unspoken-Characters"),
+    *("Server-Timing", "RateLimit-Limit"),
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Operation:
     """One route and method, as it is documented."""
@@ -57,12 +91,47 @@ class Operation:
     bodies: tuple[type[BaseModel], ...] = ()
     gives: Iterable[str] = ("application/json",)
     status: str = "200"
+    takes: tuple[str, ...] = ("X-Request-Id",)
+    """Headers and parameters of its own, of `_TAKEN`."""
+    tells: tuple[str, ...] = ("X-Request-Id",)
+    """Headers of its answers, of `_TOLD`."""
 
 
 OPERATIONS: Final = (
-    Operation("post", "/api/tts", "Speak a text; whole, or streamed", (TtsBody,), CONTENT_TYPES.values()),
-    Operation("post", "/api/tts/jobs", "Have a long text spoken in the background", (JobBody,), status="202"),
-    Operation("get", "/api/tts/jobs", "One's jobs, the latest first; ?limit= and ?cursor= for more"),
+    Operation(
+        "post",
+        "/api/tts",
+        "Speak a text; whole, or streamed, or streamed as server-sent events that tell when each word is said",
+        (TtsBody,),
+        (*CONTENT_TYPES.values(), "text/event-stream"),
+        takes=_SPEAKING,
+        tells=_SPOKEN,
+    ),
+    Operation(
+        "post",
+        "/api/tts/preview",
+        "The same, for listening on a page: switched off (503) while the server is busy",
+        (TtsBody,),
+        CONTENT_TYPES.values(),
+        takes=_SPEAKING,
+        tells=_SPOKEN,
+    ),
+    Operation("get", "/api/tts/status", "How busy the server is, what it leaves undone, and how its engines do"),
+    Operation(
+        "get",
+        "/api/tts/status/events",
+        "The same as it changes, and every two seconds",
+        gives=("text/event-stream",),
+    ),
+    Operation(
+        "post",
+        "/api/tts/jobs",
+        "Have a long text spoken in the background",
+        (JobBody,),
+        status="202",
+        tells=("X-Request-Id", "Location"),
+    ),
+    Operation("get", "/api/tts/jobs", "One's jobs, the latest first", takes=("X-Request-Id", "limit", "cursor")),
     Operation("get", "/api/tts/jobs/{id}", "How far a job has come, and how it ended"),
     Operation("delete", "/api/tts/jobs/{id}", "Cancel a job; remove one that has ended"),
     Operation(
@@ -70,6 +139,8 @@ OPERATIONS: Final = (
         "/api/tts/jobs/{id}/audio",
         "The audio, whole or in ranges; of wav and pcm also what there is so far",
         gives=CONTENT_TYPES.values(),
+        takes=("X-Request-Id", "Range", "If-Range"),
+        tells=(*_SPOKEN[:5], "ETag", "Content-Range"),
     ),
     Operation("get", "/api/tts/jobs/{id}/events", "The same as it changes", gives=("text/event-stream",)),
     Operation(
@@ -78,6 +149,8 @@ OPERATIONS: Final = (
         "Speak a text as OpenAI's API does: audio streamed as it is made, or as server-sent events",
         (OpenAISpeechBody,),
         (*CONTENT_TYPES.values(), "text/event-stream"),
+        takes=_SPEAKING,
+        tells=_SPOKEN,
     ),
     Operation(
         "get",
@@ -87,8 +160,9 @@ OPERATIONS: Final = (
         "and input.done with session.done.",
         (SessionConfig, InputText, Command),
         status="101",
+        takes=_SPEAKING,
     ),
-    Operation("get", "/v1/audio/voices", "The voices; ?legacy=true for their names alone"),
+    Operation("get", "/v1/audio/voices", "The voices", takes=("X-Request-Id", "legacy")),
     Operation("get", "/v1/models", "The engines, and OpenAI's names that mean the default one"),
     Operation("get", "/v1/models/{id}", "One of them"),
     Operation("get", "/healthz", "Whether the server is alive; also /livez, /health and /v2/health/live"),
@@ -139,9 +213,16 @@ def _operation(operation: Operation) -> dict[str, Any]:
     described: dict[str, Any] = {
         "summary": operation.summary,
         "responses": {
-            operation.status: {"description": "As asked", "content": {kind: {} for kind in operation.gives}},
+            operation.status: {
+                "description": "As asked",
+                "headers": {
+                    name: {"description": _TOLD[name], "schema": {"type": "string"}} for name in operation.tells
+                },
+                "content": {kind: {} for kind in operation.gives},
+            },
             "default": {
                 "description": "Refused or failed",
+                "headers": {"Retry-After": {"description": _TOLD["Retry-After"], "schema": {"type": "string"}}},
                 "content": {"application/json": {"schema": {"$ref": _REF.format(model="Error")}}},
             },
         },
@@ -152,9 +233,27 @@ def _operation(operation: Operation) -> dict[str, Any]:
         described["requestBody"] = {"required": True, "content": {"application/json": {"schema": references[0]}}}
     elif references:
         described["x-client-messages"] = references  # OpenAPI has no words for websockets
+    described["parameters"] = [
+        {
+            "name": name,
+            "in": "query" if name in _QUERY else "header",
+            "description": _TAKEN[name],
+            "schema": {"type": "string"},
+        }
+        for name in operation.takes
+    ]
     if "{id}" in operation.path:
-        described["parameters"] = [{"name": "id", "in": "path", "required": True, "schema": {"type": "string"}}]
+        described["parameters"].append({"name": "id", "in": "path", "required": True, "schema": {"type": "string"}})
     return described
+
+
+def fields(schema: Mapping[str, Any], schemas: Mapping[str, Any]) -> Iterator[tuple[str, str, str, str]]:
+    """Of a body: each field's name, what it must be, what it is if it is not given, and what it is for."""
+    for name, field in schema["properties"].items():
+        default = field.get("default")
+        shown = "" if default is None else orjson.dumps(default).decode()
+        required = "required" if name in schema.get("required", ()) else shown
+        yield name, wanted(field, schemas), required, field.get("description", "")
 
 
 def _page(document: Mapping[str, Any]) -> str:
@@ -170,12 +269,8 @@ def _page(document: Mapping[str, Any]) -> str:
 
 
 def _table(schema: Mapping[str, Any], schemas: Mapping[str, Any]) -> str:
-    required = schema.get("required", ())
     rows = []
-    for name, field in schema["properties"].items():
-        default = field.get("default")
-        shown = "" if default is None else orjson.dumps(default).decode()
-        cells = (wanted(field, schemas), "required" if name in required else shown, field.get("description", ""))
+    for name, *cells in fields(schema, schemas):
         rows.append(f"<tr><td><code>{escape(name)}</code>" + "".join(f"<td>{escape(cell)}" for cell in cells))
     heading = escape(schema.get("description", ""))
     return f"<p>{heading}</p><table><tr><th>field<th>is<th>default<th>{''.join(rows)}</table>"

@@ -17,11 +17,16 @@ async def alive(_: web.Request) -> web.Response:
 
 async def ready(request: web.Request) -> web.Response:
     """200 if every engine has a worker that has spoken, and the server is not about to go; otherwise 503."""
-    gateway = request.app[SERVICES].gateway
+    services = request.app[SERVICES]
+    gateway = services.gateway
     engines = gateway.ready()
     is_ready = bool(engines) and all(engines.values()) and not gateway.draining
+    told: dict[str, object] = {"ready": is_ready, "engines": engines, "draining": gateway.draining}
+    if services.load is not None:
+        status = services.load.status
+        told |= {name: status[name] for name in ("level", "breakers")}
     return json_response(
-        {"ready": is_ready, "engines": engines, "draining": gateway.draining},
+        told,
         HTTPStatus.OK if is_ready else HTTPStatus.SERVICE_UNAVAILABLE,
     )
 

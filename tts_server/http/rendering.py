@@ -47,18 +47,18 @@ class Rendering:
         self._delivery = delivery
         self._text_s = text_s
         self._since_s = since_s
-        self._rate_hz = speech.voice.sample_rate_hz
+        self._rate_hz = 0  # of the voice; known with its first audio, for another one may come to speak
         self._samples = 0
         self.sample_rate_hz = delivery.sample_rate_hz
         """Of what is made; the format may not know the one that was asked for. Right once there is a piece."""
-        self._lead: Pcm = np.zeros(round(lead_silence_s * self._rate_hz), np.int16)
+        self._lead_s = lead_silence_s
         self._opening: futures.Future[Encoder] | None = None
         self._call: futures.Future[tuple[bytes, float]] | None = None
 
     @property
     def audio_s(self) -> float:
         """Seconds of speech encoded so far."""
-        return self._samples / self._rate_hz
+        return self._samples / self._rate_hz if self._rate_hz else 0.0
 
     async def pieces(self) -> AsyncGenerator[bytes, None]:
         """The encoded audio, none of it empty; one piece if it is wanted whole. TTSError if there is no more."""
@@ -79,10 +79,12 @@ class Rendering:
         try:
             async for pcm in self._speech:
                 if encoder is None:  # only now: what waits in a queue holds no encoder
+                    self._rate_hz = self._speech.voice.sample_rate_hz
                     encoder = await self._open()
                     self.sample_rate_hz = encoder.sample_rate_hz
-                    if self._lead.size:
-                        yield await self._encode(encoder, self._lead)
+                    lead: Pcm = np.zeros(round(self._lead_s * self._rate_hz), np.int16)
+                    if lead.size:
+                        yield await self._encode(encoder, lead)
                 self._samples += len(pcm)
                 yield await self._encode(encoder, pcm)
             if encoder is None:

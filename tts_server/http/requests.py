@@ -40,15 +40,20 @@ def parse_tts(
     voice = find_voice(voices, body.voice, body.engine)
     request = SpeechRequest(
         id=request_id,
+        others=() if body.engine else stand_ins(voices, voice),
         text=body.text,
         voice=voice,
         speed=body.speed,
         volume=body.volume,
         pitch_semitones=body.pitch,
         streamed=body.stream,
+        timestamps=body.timestamps,
         deadline_s=deadline_s,
     )
-    return request, Delivery(body.format, body.sample_rate or voice.sample_rate_hz, body.stream)
+    if body.timestamps and not body.stream:
+        raise InvalidRequest("timestamps are told while audio is sent: set stream to true", param="timestamps")
+    rate_hz = body.sample_rate or voice.sample_rate_hz
+    return request, Delivery(body.format, rate_hz, body.stream, events=body.timestamps)
 
 
 def parse_openai(
@@ -59,17 +64,22 @@ def parse_openai(
     _check_text(body.input, "input", limits.openai_characters)
     _check_format(body.response_format, "response_format")
     name = body.voice if isinstance(body.voice, str) else body.voice.id
+    voice = find_voice(voices, name, engine_of_model(voices, body.model))
     request = SpeechRequest(
         id=request_id,
         text=body.input,
-        voice=find_voice(voices, name, engine_of_model(voices, body.model)),
+        voice=voice,
+        others=stand_ins(voices, voice) if body.model in MODEL_ALIASES else (),
         speed=body.speed,
         volume=body.volume,
         pitch_semitones=body.pitch,
         streamed=True,  # as OpenAI does
+        timestamps=body.timestamps,
         deadline_s=deadline_s,
     )
     events = body.stream_format == "sse"
+    if body.timestamps and not events:
+        raise InvalidRequest("timestamps are told by events: set stream_format to sse", param="timestamps")
     return request, Delivery(body.response_format, body.sample_rate, streamed=True, events=events)
 
 
@@ -81,6 +91,7 @@ def session(config: SessionConfig, voices: Sequence[Voice], *, deadline_s: float
         id="",
         text="",
         voice=voice,
+        others=() if config.engine else stand_ins(voices, voice),
         speed=config.speed,
         volume=config.volume,
         pitch_semitones=config.pitch,
@@ -131,6 +142,17 @@ def find_voice(voices: Sequence[Voice], name: str, engine: str | None) -> Voice:
         return voice
     names = ", ".join(dict.fromkeys(voice.id for voice in there))
     raise NotFound(f"there is no such voice; there are: {names}", param="voice", code="voice_not_found")
+
+
+def stand_ins(voices: Sequence[Voice], voice: Voice) -> tuple[Voice, ...]:
+    """Who may speak where that voice cannot: of each other engine the voice of the same name, else one like it."""
+    found: dict[str, Voice] = {}
+    for other in voices:
+        if other.engine != voice.engine and (other.id == voice.id or other.stands_in_for(voice)):
+            known = found.setdefault(other.engine, other)
+            if other.id == voice.id and known.id != voice.id:
+                found[other.engine] = other
+    return tuple(found.values())
 
 
 def _check_text(text: str, param: str, longest: int) -> None:

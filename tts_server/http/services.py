@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
@@ -75,6 +77,31 @@ class Meter(Protocol):
         ...
 
 
+class Load(Protocol):
+    """How busy the server is: `overload.Overload`."""
+
+    @property
+    def status(self) -> Mapping[str, object]:
+        """For people and programs."""
+        ...
+
+    def admit(self, priority: int) -> None:
+        """Overloaded, if new requests of that priority are refused now."""
+        ...
+
+    def admit_preview(self) -> None:
+        """PreviewOff, if there is too much to do for it."""
+        ...
+
+    def listen(self) -> AbstractAsyncContextManager[AsyncGenerator[Mapping[str, object], None]]:
+        """The status now, and as it changes, until the server ends. QueueFull if too many listen already."""
+        ...
+
+    def end_listening(self) -> None:
+        """Show everybody out who listens."""
+        ...
+
+
 class OpenEncoder(Protocol):
     """`encoding.open_encoder`, or what stands for it in a test."""
 
@@ -97,6 +124,8 @@ class Services:
     """Where whole answers are kept."""
     jobs: Jobs | None = None
     """None: there are none here."""
+    load: Load | None = None
+    """None: nobody looks."""
 
 
 SERVICES: Final = web.AppKey("services", Services)

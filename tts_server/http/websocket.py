@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Sequence
+from collections.abc import Coroutine, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Any, Final
 
 import orjson
 from aiohttp import WSCloseCode, WSMsgType, web
@@ -80,7 +80,9 @@ async def speak_as_written(request: web.Request) -> web.StreamResponse:
     """Serve one websocket, until either side closes it."""
     services = request.app[SERVICES]
     deadline_s = parse_deadline_s(request.headers.get("X-Deadline-Ms"), services.limits.deadline_s)
-    priority(request)  # refused now, if it is wrong
+    own = priority(request)  # refused now, if it is wrong
+    if services.load is not None:  # later its sentences are let in: what a session begins with, it ends with
+        services.load.admit(own)
     first = _first_config(allowed_voices(request))
     manner = choose(request, lambda voices: session(first, voices, deadline_s=deadline_s))
     socket = web.WebSocketResponse(
@@ -304,7 +306,9 @@ class _Session:
                 self._position = _Position(sentence.utterance, sentence.index)
                 async with aclosing(rendering.pieces()) as pieces:
                     async for piece in pieces:
-                        await self._send_audio(piece, sentence.delivery.audio_format, rendering.sample_rate_hz)
+                        await self._send_audio(
+                            piece, speech.voice, sentence.delivery.audio_format, rendering.sample_rate_hz
+                        )
         except ClientGone:
             raise
         except TTSError as error:
@@ -320,9 +324,12 @@ class _Session:
 
     # Sending. A message is out before the first wait, so a cancelled one was sent as well.
 
-    async def _send_audio(self, data: bytes, audio_format: str, sample_rate_hz: int) -> None:
+    async def _send_audio(self, data: bytes, voice: Voice, audio_format: str, sample_rate_hz: int) -> None:
         if not self._position.sent_bytes:
-            await self._tell(self._position.message("audio.start", format=audio_format, sample_rate=sample_rate_hz))
+            who = {"voice": voice.id, "engine": voice.engine}
+            await self._tell(
+                self._position.message("audio.start", format=audio_format, sample_rate=sample_rate_hz, **who)
+            )
         for start in range(0, len(data), FRAME_BYTES):
             frame = data[start : start + FRAME_BYTES]
             self._position.sent_bytes += len(frame)
@@ -334,5 +341,5 @@ class _Session:
     async def _tell(self, message: dict[str, object]) -> None:
         await self._send(self._socket.send_str(orjson.dumps(message).decode()))
 
-    async def _send(self, sending: Awaitable[object]) -> None:
+    async def _send(self, sending: Coroutine[Any, Any, object]) -> None:
         await send(sending, self._limits.write_timeout_s)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from tts_server.errors import TTSError
-from tts_server.speech import Pcm, Reuse, Speech, SpeechRequest, Timings, Voice
+from tts_server.speech import Pcm, Reuse, Speech, SpeechRequest, SpokenWord, Timings, Voice
 
 RATE_HZ = 24_000
 FEMALE = Voice("female", "standard", "female", ("zh", "en"), "A calm woman", RATE_HZ)
@@ -35,6 +35,7 @@ class FakeSpeech:
     timings: Timings = field(default_factory=lambda: Timings(queue_s=0.001, read_s=0.002, infer_s=0.003))
     unspoken: tuple[str, ...] = ()
     reuse: Reuse = "MISS"
+    words: tuple[SpokenWord, ...] = ()
 
     def __aiter__(self) -> AsyncIterator[Pcm]:
         return self.audio()
@@ -55,6 +56,7 @@ class FakeGateway:
     """Who speaks, if it is not the one that was asked for."""
     reuse: Reuse = "MISS"
     unspoken: tuple[str, ...] = ()
+    words: tuple[SpokenWord, ...] = ()
     is_ready: dict[str, bool] = field(default_factory=lambda: {"standard": True, "light": True})
     draining: bool = False
     requests: list[SpeechRequest] = field(default_factory=list)
@@ -94,7 +96,9 @@ class FakeGateway:
             finished = True
 
         try:
-            yield FakeSpeech(self.speaker or request.voice, audio, unspoken=self.unspoken, reuse=self.reuse)
+            yield FakeSpeech(
+                self.speaker or request.voice, audio, unspoken=self.unspoken, reuse=self.reuse, words=self.words
+            )
         finally:
             self.speaking.remove(request.text)
             if not finished:

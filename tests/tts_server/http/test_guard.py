@@ -82,7 +82,9 @@ async def test_every_route_needs_a_key_unless_it_is_open(
     routes = {(route.method, route.resource.canonical) for route in _app(guarded).router.routes() if route.resource}
     assert len(routes) > 20
     for method, path in sorted(routes):
-        async with guarded.request(method, path.replace("{id}", "x"), headers=headers) as answer:
+        async with guarded.request(
+            method, path.replace("{id}", "x").replace("{name}", "app.js"), headers=headers
+        ) as answer:
             if path in OPEN_ROUTES:
                 assert answer.status == 200, path
                 continue
@@ -95,7 +97,7 @@ async def test_every_route_needs_a_key_unless_it_is_open(
 
 async def test_what_is_open_to_all_is_no_more_than_this() -> None:
     probes = {"/healthz", "/livez", "/readyz", "/health", "/v2/health/live", "/v2/health/ready"}
-    assert probes | {"/openapi.json", "/docs"} == OPEN_ROUTES
+    assert probes | {"/openapi.json", "/docs", "/", "/web/{name}"} == OPEN_ROUTES
 
 
 async def test_a_route_that_nobody_thought_of_needs_a_key(serve: Serve, keys: KeyStore, add: Add) -> None:
@@ -349,6 +351,11 @@ async def test_strangers_are_limited_by_address_where_they_are_let_in(serve: Ser
     assert await ask("1.1.1.1", "192.0.2.1", "10.1.2.3") == 429
     assert [await ask("2001:db8::1"), await ask("2001:db8::2"), await ask("2001:db8:0:1::1")] == [200, 429, 200]
     assert await ask("::ffff:192.0.2.1") == 429
+    assert [await ask("192.0.2.3:5678"), await ask("192.0.2.3:1"), await ask("1.1.1.1, [2001:db8::7]:80")] == [
+        200,
+        429,
+        429,
+    ]
     assert await ask("nonsense") == 429, "then it is the proxy itself"
     assert (await client.get("/v1/models", headers=add())).status == 200
     assert (await client.get("/metrics", headers={"X-Forwarded-For": "192.0.2.8"})).status == 401, "not for strangers"

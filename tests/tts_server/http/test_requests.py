@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -19,9 +20,10 @@ from tts_server.http.requests import (
     parse_openai,
     parse_tts,
     session,
+    stand_ins,
 )
 from tts_server.http.services import Limits
-from tts_server.speech import SpeechRequest
+from tts_server.speech import SpeechRequest, Voice
 
 VOICES = (FEMALE, MALE, LIGHT)
 OPENAI = {"model": "tts-1", "input": "你好", "voice": "alloy"}
@@ -36,7 +38,8 @@ def openai(**fields: Any) -> tuple[SpeechRequest, Delivery]:
 
 
 def test_a_text_alone_is_spoken_by_the_defaults() -> None:
-    assert tts() == (SpeechRequest("r", "你好", FEMALE, deadline_s=9.0), Delivery("wav", RATE_HZ, streamed=False))
+    request = SpeechRequest("r", "你好", FEMALE, deadline_s=9.0, others=(LIGHT,))
+    assert tts() == (request, Delivery("wav", RATE_HZ, streamed=False))
 
 
 def test_every_field_of_ours_arrives() -> None:
@@ -57,14 +60,14 @@ def test_an_engine_can_be_named() -> None:
 
 def test_openais_defaults_are_openais() -> None:
     request, delivery = openai()
-    assert request == SpeechRequest("r", "你好", FEMALE, streamed=True, deadline_s=9.0)
+    assert request == SpeechRequest("r", "你好", FEMALE, streamed=True, deadline_s=9.0, others=(LIGHT,))
     assert delivery == Delivery("mp3", 24_000, streamed=True)
 
 
 def test_every_field_of_openais_arrives() -> None:
     fields = {"response_format": "pcm", "speed": 0.25, "stream_format": "sse", "instructions": "gently"}
     request, delivery = openai(**fields, sample_rate=16_000, volume=2, pitch=1.5)
-    assert request == SpeechRequest("r", "你好", FEMALE, 0.25, 2.0, 1.5, streamed=True, deadline_s=9.0)
+    assert request == SpeechRequest("r", "你好", FEMALE, 0.25, 2.0, 1.5, streamed=True, deadline_s=9.0, others=(LIGHT,))
     assert delivery == Delivery("pcm", 16_000, streamed=True, events=True)
 
 
@@ -75,6 +78,42 @@ def test_openais_models_are_the_default_engine(model: str) -> None:
 
 def test_a_model_may_be_an_engine() -> None:
     assert openai(model="light")[0].voice is LIGHT
+
+
+FAR = [
+    Voice("zhimiao", "far", "female", ("zh",), "", 16_000),  # without English, it is none
+    Voice("zhiqi", "far", "female", ("en", "zh"), "", 16_000),
+    Voice("zhiyuan", "far", "female", ("zh", "en"), "", 16_000),
+    Voice("zhida", "far", "male", ("zh", "en"), "", 16_000),
+]
+SECOND = [Voice("other", "second", "female", ("zh", "en"), "", RATE_HZ), replace(FEMALE, engine="second")]
+
+
+@pytest.mark.parametrize(
+    ("others", "voice", "found"),
+    [
+        ([], FEMALE, []),
+        ([LIGHT], FEMALE, [LIGHT]),
+        ([LIGHT], LIGHT, [FEMALE]),
+        ([LIGHT], MALE, []),
+        ([LIGHT, *FAR], FEMALE, [LIGHT, FAR[1]]),
+        ([LIGHT, *FAR], MALE, [FAR[3]]),
+        ([*SECOND, LIGHT], FEMALE, [SECOND[1], LIGHT]),
+    ],
+)
+def test_of_each_other_engine_the_same_voice_or_one_like_it_stands_in(
+    others: list[Voice], voice: Voice, found: list[Voice]
+) -> None:
+    assert stand_ins([FEMALE, MALE, *others], voice) == tuple(found)
+
+
+def test_who_names_an_engine_has_no_other() -> None:
+    assert tts()[0].others == openai(model="tts-1")[0].others == (LIGHT,)
+    assert tts(engine="standard")[0].others == openai(model="standard")[0].others == ()
+    config = SessionConfig(type="session.config")
+    assert session(config, VOICES, deadline_s=9.0)[0].others == (LIGHT,)
+    named = config.model_copy(update={"engine": "standard"})
+    assert session(named, VOICES, deadline_s=9.0)[0].others == ()
 
 
 @pytest.mark.parametrize("name", VOICE_ALIASES)

@@ -58,7 +58,8 @@ async def test_sentences_are_spoken_one_after_another(client: Client, meter: Fak
         for index, text in enumerate(("你好。", "今天好！", "再")):
             where = {"utterance_index": 0, "sentence_index": index}
             audio = (PAUSE if index else b"") + pcm_of(text)
-            expected.append({"type": "audio.start", **where, "format": "pcm", "sample_rate": RATE_HZ})
+            who = {"voice": "female", "engine": "standard"}
+            expected.append({"type": "audio.start", **where, "format": "pcm", "sample_rate": RATE_HZ, **who})
             expected.append({"type": "audio.done", **where, "total_bytes": len(audio), "error": None, "audio": audio})
         assert messages == [*expected, {"type": "session.done", "utterance_index": 0, "total_sentences": 3}]
         await say(socket, "好")

@@ -1,0 +1,124 @@
+"""How far the server steps back, and when."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tts_server.degradation import Bounds, Degradation, Level
+
+BOUNDS = Bounds(cpu=0.9, recover_cpu=0.8, after_s=10.0, recover_s=10.0, fallback_wait_s=1.0, refuse_wait_s=5.0)
+
+
+def run(looks: list[tuple[float, float]], degradation: Degradation, from_s: int = 0) -> list[int]:
+    """The level after each look, one a second."""
+    return [int(degradation.observe(cpu, wait_s, from_s + second)) for second, (cpu, wait_s) in enumerate(looks)]
+
+
+def test_a_busy_cpu_that_keeps_nobody_waiting_costs_the_preview_and_then_the_order() -> None:
+    levels = run([(1.0, 0.0)] * 100, Degradation(BOUNDS))
+    assert [levels.index(level) for level in (1, 2)] == [10, 21]
+    assert max(levels) == 2
+
+
+def test_when_requests_wait_as_well_they_go_elsewhere_and_are_then_refused() -> None:
+    levels = run([(1.0, 6.0)] * 100, Degradation(BOUNDS))
+    assert [levels.index(level) for level in (1, 2, 3, 4)] == [10, 21, 32, 43]
+
+
+@pytest.mark.parametrize(("wait_s", "most"), [(0.9, 2), (1.1, 3), (4.9, 3), (5.1, 4)])
+def test_how_long_they_wait_decides_how_far_it_goes(wait_s: float, most: int) -> None:
+    assert max(run([(1.0, wait_s)] * 100, Degradation(BOUNDS))) == most
+
+
+def test_a_burst_that_passes_changes_nothing() -> None:
+    looks = ([(1.0, 9.0)] * 10 + [(0.85, 9.0)]) * 20
+    assert max(run(looks, Degradation(BOUNDS))) == 0
+
+
+def test_waiting_alone_is_no_overload() -> None:
+    assert max(run([(0.5, 60.0)] * 100, Degradation(BOUNDS))) == 0
+
+
+def at_its_worst() -> Degradation:
+    degradation = Degradation(BOUNDS)
+    assert run([(1.0, 9.0)] * 60, degradation)[-1] == 4
+    return degradation
+
+
+def test_when_it_is_quiet_again_it_comes_back_one_step_at_a_time() -> None:
+    levels = run([(0.1, 0.0)] * 60, at_its_worst(), from_s=60)
+    assert [levels.index(level) for level in (3, 2, 1, 0)] == [10, 21, 32, 43]
+
+
+def test_between_the_two_thresholds_it_stays_as_it_is() -> None:
+    assert run([(0.85, 3.0)] * 100, at_its_worst(), from_s=60) == [4] * 100
+
+
+def test_when_nobody_waits_any_more_nobody_is_refused_however_busy_the_cpu() -> None:
+    levels = run([(1.0, 0.0)] * 100, at_its_worst(), from_s=60)
+    assert levels[-1] == 2
+    assert levels == sorted(levels, reverse=True)
+
+
+def test_waits_that_are_only_a_little_shorter_do_not_end_it() -> None:
+    assert min(run([(1.0, 0.6)] * 100, at_its_worst(), from_s=60)) == 4
+    assert run([(1.0, 0.4)] * 100, at_its_worst(), from_s=60)[-1] == 2
+
+
+def test_settings_that_contradict_one_another_do_no_harm() -> None:
+    degradation = Degradation(
+        Bounds(cpu=0.5, recover_cpu=0.9, after_s=1.0, recover_s=1.0, fallback_wait_s=9.0, refuse_wait_s=0.0)
+    )
+    levels = run([(0.7, 3.0)] * 100, degradation)
+    assert levels[-1] == 2
+    assert levels == sorted(levels)
+    assert run([(0.4, 99.0)] * 100, degradation, from_s=100)[-1] == 0
+
+
+Shares = st.sampled_from([0.0, 0.79, 0.8, 0.85, 0.9, 0.91, 1.0]) | st.floats(0.0, 1.0)
+Waits = st.sampled_from([0.0, 0.4, 0.6, 1.0, 1.1, 2.4, 2.6, 5.1, 60.0]) | st.floats(0.0, 60.0)
+
+
+@st.composite
+def looks(draw: st.DrawFn) -> list[tuple[float, float, float]]:
+    """When, how busy, how long: some hold for a while, and some come late."""
+    spans = draw(st.lists(st.tuples(Shares, Waits, st.integers(1, 25), st.floats(0.5, 3.0)), max_size=20))
+    found, now_s = [], 0.0
+    for cpu, wait_s, count, step_s in spans:
+        for _ in range(count):
+            now_s += step_s
+            found.append((now_s, cpu, wait_s))
+    return found
+
+
+@given(looks())
+def test_it_never_skips_a_step_and_never_flaps(observed: list[tuple[float, float, float]]) -> None:
+    degradation = Degradation(BOUNDS)
+    levels, changes = [Level.NORMAL], []
+    for now_s, cpu, wait_s in observed:
+        levels.append(degradation.observe(cpu, wait_s, now_s))
+        if levels[-1] != levels[-2]:
+            changes.append((now_s, levels[-1] - levels[-2], cpu, wait_s))
+    assert all(abs(after - before) <= 1 for before, after in itertools.pairwise(levels))
+    for (before_s, _, _, _), (after_s, step, _, _) in itertools.pairwise(changes):
+        assert after_s - before_s >= (BOUNDS.after_s if step > 0 else BOUNDS.recover_s)
+    for _, step, cpu, wait_s in changes:  # no look lifts it that could also end it
+        assert cpu > BOUNDS.cpu if step > 0 else (cpu < BOUNDS.recover_cpu or wait_s < BOUNDS.fallback_wait_s / 2)
+
+
+@given(looks(), Shares, Waits)
+def test_the_same_looks_for_long_enough_always_lead_to_the_same_end(
+    observed: list[tuple[float, float, float]], cpu: float, wait_s: float
+) -> None:
+    degradation = Degradation(BOUNDS)
+    for look in observed:
+        degradation.observe(look[1], look[2], look[0])
+    now_s = observed[-1][0] if observed else 0.0
+    levels = [degradation.observe(cpu, wait_s, now_s + second) for second in range(1, 120)]
+    steps = {after - before for before, after in itertools.pairwise(levels)}
+    assert not {1, -1} <= steps, "up or down, never both"
+    assert len({*levels[-20:]}) == 1
