@@ -2,9 +2,10 @@
 PYTHON ?= python3.11
 BIN := .venv/bin
 STRESS_SECONDS ?= 120
-TOOLS := redis-server nginx
+TOOLS := redis-server nginx prometheus chromium
+VENDORED := eventsource-parser@3.1.1
 
-.PHONY: help venv run test tools check bench stress clean
+.PHONY: help venv run test tools check bench stress package vendor clean
 
 help:
 	@echo 'make run     serve at http://127.0.0.1:8000, with the shipped voices'
@@ -12,6 +13,8 @@ help:
 	@echo 'make check   format, lint, types and tests: what every commit must pass'
 	@echo 'make bench   how fast the voices are on this machine'
 	@echo 'make stress  for minutes: random text, ten million records through a ring, workers killed under load'
+	@echo 'make package sdist and wheel in dist/, tried in an environment of their own'
+	@echo 'make vendor  what the web page takes from npm, anew; it is committed, so that nothing else needs npm'
 	@echo 'make venv    .venv with all that the others need (they call it themselves)'
 
 venv: .venv/ready
@@ -19,9 +22,15 @@ venv: .venv/ready
 .venv/ready: pyproject.toml
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --editable '.[dev]'
+	@touch $@ .venv/serves
+
+# To serve takes a tenth of what tests and training take: who wants to hear something must not wait for PyTorch.
+.venv/serves: pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --editable .
 	@touch $@
 
-run: venv
+run: .venv/serves
 	$(BIN)/python run.py serve
 
 test: venv tools
@@ -47,6 +56,18 @@ bench: venv
 
 stress: venv
 	STRESS_SECONDS=$(STRESS_SECONDS) $(BIN)/python -m pytest -q -m stress
+
+package: venv
+	$(BIN)/python -m pytest -q -m packaging
+	$(BIN)/python -m build --outdir dist .
+
+# Readable as it is: no bundler, no minifier. Its map is left out, for it leads to files that are not here.
+vendor:
+	folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && cd tts_server/web/vendor && \
+	npm pack --silent --pack-destination "$$folder" $(VENDORED) > /dev/null && \
+	tar -xzf "$$folder"/*.tgz -C "$$folder" && \
+	sed '/^\/\/# sourceMappingURL/d' "$$folder/package/dist/index.js" > eventsource-parser.js && \
+	cp "$$folder/package/LICENSE" eventsource-parser.LICENSE && chmod 644 *
 
 clean:
 	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache build *.egg-info

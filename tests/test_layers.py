@@ -18,7 +18,7 @@ SERVED = ("run.py", "tts_server", "inference", "shm", "bench")
 ONLY_IN = {
     "onnxruntime": ("inference", "training"),
     "aiohttp": ("tts_server", "bench"),
-    "soundfile": ("tts_server", "training"),
+    "soundfile": ("tts_server", "bench", "training"),
     "lameenc": ("tts_server",),
     "soxr": ("tts_server",),
     "imageio_ffmpeg": ("tts_server",),

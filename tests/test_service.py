@@ -12,7 +12,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -49,10 +49,10 @@ class Server:
         self._psutil = psutil.Process(process.pid)
 
     def workers(self) -> list[psutil.Process]:
-        """Its worker processes; the helper that Python's shared memory starts is none."""
+        """Its worker processes; neither what they are forked from, nor what Python's shared memory starts, is one."""
         if self.process.poll() is not None:
             return []
-        return [child for child in self._psutil.children() if "spawn_main" in " ".join(child.cmdline())]
+        return [child for child in self._psutil.children() if child.name() == "tts-worker"]
 
     @property
     def open_files(self) -> int:
@@ -65,8 +65,8 @@ class Server:
 
 
 @contextmanager
-def serving(voices_dir: Path, tmp_path: Path, *options: str) -> Iterator[Server]:
-    command = [sys.executable, "run.py", "serve", "--port", "0", "--engines", "standard", "--workers", "2"]
+def serving(voices_dir: Path, tmp_path: Path, *options: str, before: Sequence[str] = ()) -> Iterator[Server]:
+    command = [*before, sys.executable, "run.py", "serve", "--port", "0", "--engines", "standard", "--workers", "2"]
     command += ["--voices-dir", str(voices_dir), "--state-dir", str(tmp_path), "--cache-dir", str(tmp_path / "cache")]
     command += ["--log-format", "text", "--start-timeout-s", "120", *options]
     process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True)

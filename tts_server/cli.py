@@ -1,4 +1,4 @@
-"""The command line: `serve`, `config`, `keys`, `say`, `voices`, `phones`, `bench`.
+"""The command line: `serve`, `config`, `openapi`, `doctor`, `keys`, `systemd`, `say`, `voices`, `phones`, `bench`.
 
 Exit codes: 0 done, 1 failed, 2 asked for wrongly.
 
@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from inference.utterance import ENERGY_RANGE, PITCH_RANGE, SPEED_RANGE, Manner
-from tts_server import keys_cli
+from tts_server import keys_cli, systemd_cli
 from tts_server.audio import FORMATS, AudioError, open_audio
 from tts_server.bench_cli import add_benches
 from tts_server.command import (
@@ -123,7 +123,26 @@ def _parser(command: str) -> argparse.ArgumentParser:
     _add_settings(config, given=command == "config")
     config.set_defaults(run=_config)
 
+    openapi = commands.add_parser(
+        "openapi",
+        help="print the description of the HTTP routes",
+        description="Print the OpenAPI document of a server with its defaults, as GET /openapi.json gives it.",
+    )
+    openapi.add_argument("--markdown", action="store_true", help="instead, the reference in docs/http.md")
+    openapi.set_defaults(run=_openapi)
+
+    doctor = commands.add_parser(
+        "doctor",
+        help="look at this machine: what is well, what to change for `serve`, and why",
+        description="Look at this machine as `serve` would meet it with the same flags. Each line is ok, warn (it will "
+        "serve, but not as it could) or fail (it will not serve); the exit code is 1 if any is fail.",
+    )
+    doctor.add_argument("--json", action="store_true", help="for programs")
+    _add_settings(doctor, given=command == "doctor")
+    doctor.set_defaults(run=_doctor)
+
     keys_cli.add_parser(commands, lambda args: _settings(args).settings)
+    systemd_cli.add_parser(commands)
 
     say = commands.add_parser("say", help="speak a text into a file, or aloud")
     _add_text(say)
@@ -208,6 +227,28 @@ def _config(args: argparse.Namespace) -> int:
     for variable in effective.strange:
         _complain(f"no such setting: {variable}", DONE)
     return DONE
+
+
+def _openapi(args: argparse.Namespace) -> int:
+    import orjson
+
+    from tts_server.http.openapi import build
+    from tts_server.http.reference import as_markdown
+    from tts_server.http.services import Limits
+
+    document = build(Limits(), version())
+    text = as_markdown(document) if args.markdown else orjson.dumps(document, option=orjson.OPT_INDENT_2).decode()
+    print(text.rstrip())
+    return DONE
+
+
+def _doctor(args: argparse.Namespace) -> int:
+    from tts_server.doctor import as_json, as_text, worst
+    from tts_server.doctor_facts import examine
+
+    findings = list(examine(_settings(args)))
+    print(as_json(findings) if args.json else as_text(findings))
+    return FAILED if worst(findings) == "fail" else DONE
 
 
 def _settings(args: argparse.Namespace) -> Effective:

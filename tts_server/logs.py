@@ -141,6 +141,11 @@ class _Lines(logging.Handler):
     def createLock(self) -> None:  # noqa: N802  (logging's name)
         self.lock = None  # the queue has its own, which even a finaliser may take that runs in the middle of a put
 
+    def handle(self, record: logging.LogRecord) -> bool:
+        """As logging's own, which from Python 3.13 on insists on the lock."""
+        self.emit(record)
+        return True
+
     def emit(self, record: logging.LogRecord) -> None:
         if self._records.qsize() < _WAITING_LINES:
             self._records.put(record)
