@@ -39,6 +39,8 @@ wanted whole: else the lines of a book would all go before a greeting that comes
 
 ZYGOTE_EVERY_S: Final = 1.0
 """Between two looks at it; each costs a microsecond."""
+DOUBT: Final = 1.25
+"""By how much an estimate of time may be too small. Who is let in and then expires has cost others their time."""
 PATIENCE_S: Final = 1.0
 """How much earlier others may have come that a request passes by having an early deadline; who gives a minute or more
 has all this patience. Half a step of priority: haste passes no VIP."""
@@ -158,7 +160,9 @@ class SpeechGateway:
         if not pool.ready_within(self._settings.max_queue_s):
             raise EngineUnavailable(f"no worker of engine {pool.engine} is up; one is being started", retry_after_s=1.0)
         wait_s = pool.seconds_for(self._backlog_s[pool.engine])
-        bound_s = min(self._settings.max_queue_s, request.deadline_s)
+        own_s = 0.0 if request.streamed else pool.seconds_for(request.audio_s)
+        # Where nobody waits, it is tried, however short its time is.
+        bound_s = min(self._settings.max_queue_s, max(0.0, request.deadline_s / DOUBT - own_s))
         if wait_s > bound_s or len(self._live) >= self._settings.max_queued:
             raise QueueFull(
                 f"{len(self._live)} requests are being served and it would take {wait_s:.1f} s until yours is spoken; "

@@ -55,6 +55,10 @@ REMEMBERED_CANCELS: Final = 64
 
 GROWTH: Final = 1.25
 """A worker may grow by a quarter whatever the setting says: a new one in its place would be as big."""
+PACE_OVER_S: Final = 2.0
+"""Of audio, over which the pace of a worker is measured: a few lines."""
+PACE_LASTS_S: Final = 5.0
+"""A pace is forgotten when nobody has been busy for so long: what slowed the machine may have gone."""
 GOODBYE_S: Final = 1.0
 """For a worker to finish its step and go; then it is killed."""
 
@@ -95,6 +99,10 @@ class _Worker:
     """Its memory when it was first looked at."""
     beat: int = 0
     beat_s: float = 0.0
+    working_s: float | None = None
+    """Since when it has worked without a stop, and was not looked at; None if it has just begun."""
+    made_s: float = 0.0
+    """Audio that it has made since."""
 
     @property
     def held_audio_s(self) -> float:
@@ -132,6 +140,8 @@ class Pool:
         self._timer: asyncio.TimerHandle | None = None
         self._changed = asyncio.Event()
         self._cost = 0.01  # seconds of a worker for a second of audio; measured as it goes
+        self._pace = 0.0  # the same by the clock, of workers that did not stop: others may take their cores
+        self._paced_s = -math.inf  # when that was last measured
         self._bad_starts = 0
         self._ready_s = -math.inf  # when somebody was last seen ready
 
@@ -215,7 +225,10 @@ class Pool:
     def seconds_for(self, audio_s: float) -> float:
         """How long the workers will take for so much audio, going by what they did last."""
         up = sum(worker.state is WorkerState.READY for worker in self._workers.values())
-        return audio_s * self._cost / max(1, up)
+        cost = self._cost
+        if self._loop.time() - self._paced_s < PACE_LASTS_S:
+            cost = max(cost, self._pace)
+        return audio_s * cost / max(1, up)
 
     def suspects(self, job: Job) -> bool:
         """Whether workers have died lately of what it says."""
@@ -397,8 +410,24 @@ class Pool:
         if audio_s > 0.2:  # shorter ones say more about overhead
             # one that was interrupted by the rest of the machine says little about the next
             self._cost += 0.05 * (min(chunk.infer_s / audio_s, 4 * self._cost) - self._cost)
+        self._keep_pace(worker, audio_s)
         self._metrics.chunk(self.engine, chunk.infer_s, audio_s)
         job.listener.audio(job, pcm, infer_s=chunk.infer_s, timing=data[2 * chunk.samples :])
+
+    def _keep_pace(self, worker: _Worker, audio_s: float) -> None:
+        """A worker has made so much; how fast it goes shows while it has more to do."""
+        now_s = self._loop.time()
+        if worker.working_s is None:
+            worker.working_s, worker.made_s = now_s, 0.0
+        else:
+            worker.made_s += audio_s
+        if worker.made_s > PACE_OVER_S:
+            pace = (now_s - worker.working_s) / worker.made_s
+            known = self._pace if now_s - self._paced_s < PACE_LASTS_S else pace
+            self._pace, self._paced_s = known + 0.1 * (pace - known), now_s
+            worker.working_s, worker.made_s = now_s, 0.0
+        if not worker.held:
+            worker.working_s = None
 
     def _script(self, worker: _Worker, script: Script) -> None:
         job = worker.held.get(script.job_id)

@@ -364,6 +364,28 @@ async def test_too_much_at_once_is_refused_at_the_door(voices_dir: Path, tmp_pat
         assert_nothing_is_left(gateway)
 
 
+async def test_the_wait_is_told_by_the_clock_and_not_by_what_workers_say_of_themselves(
+    voices_dir: Path, tmp_path: Path
+) -> None:
+    async with running(voices_dir, tmp_path, workers=1) as gateway:
+        pool = gateway._pools["standard"]
+        await hear(gateway, ask(gateway, LONG))
+        before_s = pool.seconds_for(60.0)
+        await hear(gateway, ask(gateway, LONG * 2, pitch_semitones=SLOW))  # it says that each line took a millisecond
+        assert pool.seconds_for(60.0) > 3 * before_s
+
+
+async def test_who_could_not_be_answered_in_time_is_refused_unless_nobody_waits(
+    voices_dir: Path, tmp_path: Path
+) -> None:
+    async with running(voices_dir, tmp_path, workers=1) as gateway:
+        with pytest.raises(DeadlineExceeded):
+            await hear(gateway, ask(gateway, LONG * 10, pitch_semitones=SLOW, deadline_s=0.01))
+        async with gateway.speak(ask(gateway, "好。", pitch_semitones=SLOW)):
+            with pytest.raises(QueueFull):
+                await hear(gateway, ask(gateway, LONG * 10, deadline_s=0.01))
+
+
 async def test_streams_that_nobody_hurries_to_hear_keep_nobody_out(voices_dir: Path, tmp_path: Path) -> None:
     book = "第一句话。" * 900
     async with running(voices_dir, tmp_path, max_queue_s=1.0) as gateway, AsyncExitStack() as stack:
