@@ -78,7 +78,8 @@ class WholeWav(Samples):
 
     def close(self) -> bytes:
         """One copy of all, where they will lie."""
-        return b"".join([wav_header(self._sample_rate_hz, sum(pcm.nbytes for pcm in self._kept)), *(pcm.data for pcm in self._kept)])
+        size = sum(pcm.nbytes for pcm in self._kept)
+        return b"".join([wav_header(self._sample_rate_hz, size), *(pcm.data for pcm in self._kept)])
 
 
 def wav_header(sample_rate_hz: int, size_bytes: int | None) -> bytes:
