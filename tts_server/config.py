@@ -509,8 +509,8 @@ class Settings(BaseModel):
     jobs_disk_reserve_mib: int = _setting(
         JOBS,
         512,
-        "room on the disk of jobs_dir that jobs leave to others; a job that might need it is refused (507); one that does "
-        "after all waits, and then fails",
+        "room on the disk of jobs_dir that jobs leave to others; a job that might need it is refused (507), "
+        "one that does after all waits, and then fails",
         "logs and the system itself need some",
         ge=0,
         le=1_048_576,
