@@ -218,6 +218,7 @@ class _Speech:
         self._news = asyncio.Event()
         self._listening = False  # whether the caller waits for audio; else he has some, or does not listen
         self._came_s = 0.0  # when audio came last; 0 if there has been none
+        self._begun_s = 0.0  # when it came first
         self._complete = False
 
     @property
@@ -313,6 +314,7 @@ class _Speech:
         """One of the lines has more audio."""
         self.timings.infer_s += infer_s
         self._came_s = asyncio.get_running_loop().time()
+        self._begun_s = self._begun_s or self._came_s
         self._news.set()
 
     def failed(self, error: TTSError) -> None:
@@ -383,11 +385,12 @@ class _Speech:
 
     def _expire(self) -> None:
         """The deadline has come. A stream that has begun goes on for as long as its audio keeps coming, and its caller
-        may take his time: he hears it as it is spoken.
+        may take his time: he hears it as it is spoken. He waits only when he has heard all that he was given.
         """
         if self.request.streamed and self._came_s:
             loop = asyncio.get_running_loop()
-            since_s = loop.time() - self._came_s if self._listening else 0.0
+            heard_s = self._begun_s + self._given_samples / self.voice.sample_rate_hz
+            since_s = loop.time() - max(self._came_s, heard_s) if self._listening else 0.0
             if since_s < self.request.deadline_s:
                 self._deadline = loop.call_later(self.request.deadline_s - since_s, self._expire)
                 return

@@ -409,6 +409,20 @@ async def test_a_stream_outlasts_its_deadline_if_it_is_heard_in_time(gateway: Sp
     np.testing.assert_array_equal(np.concatenate(heard), expected(request))
 
 
+async def test_a_listener_who_has_audio_left_waits_for_nothing(voices_dir: Path, tmp_path: Path) -> None:
+    async with running(voices_dir, tmp_path, hang_s=60.0, workers=1, run_ahead=0) as gateway:
+        request = ask(gateway, LONG, streamed=True, deadline_s=0.3, speed=0.25)
+        async with gateway.speak(request) as speech:
+            heard = []
+            async for pcm in speech:
+                heard.append(pcm)
+                if len(heard) == 1:
+                    os.kill(pids(gateway)[0], signal.SIGSTOP)
+                    continue_s = sum(map(len, heard)) / speech.voice.sample_rate_hz
+                    asyncio.get_running_loop().call_later(continue_s + 0.2, os.kill, pids(gateway)[0], signal.SIGCONT)
+        np.testing.assert_array_equal(np.concatenate(heard), expected(request))
+
+
 async def test_a_stream_whose_audio_stops_coming_expires(voices_dir: Path, tmp_path: Path) -> None:
     async with running(voices_dir, tmp_path, hang_s=60.0, workers=1) as gateway:
         async with gateway.speak(ask(gateway, LONG, streamed=True, deadline_s=0.5)) as speech:
