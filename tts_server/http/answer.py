@@ -24,8 +24,6 @@ from tts_server.speech import Speech, SpeechRequest, Timings
 
 WRITE_BYTES: Final = 1 << 16
 """Sent at once: what aiohttp buffers before it waits for the client. 1.4 s of audio as pcm."""
-AT_ONCE_BYTES: Final = 1 << 18
-"""An answer up to this size goes out with its headers in one call; of a larger one, each part has time to be taken."""
 TOKENS_PER_S: Final = 20
 """Of audio, in the `usage` of an event stream. We have no tokens, but the field is required; this is OpenAI's order."""
 
@@ -77,18 +75,11 @@ async def answer_again(
 
 
 async def _send_whole(request: web.Request, headers: dict[str, str], body: bytes | memoryview) -> web.StreamResponse:
+    """In one call, headers and all: what the client does not take at once waits for him in the transport."""
     within_s = request.app[SERVICES].limits.write_timeout_s
-    if len(body) <= AT_ONCE_BYTES:
-        response: web.StreamResponse = web.Response(body=bytes(body), headers=headers)
-        await send(response.prepare(request), within_s)
-    else:
-        response = web.StreamResponse(headers=headers)
-        response.content_length = len(body)
-        await send(response.prepare(request), within_s)
-        view = memoryview(body)  # parts of it are no copies
-        for start in range(0, len(body), WRITE_BYTES):
-            await send(response.write(view[start : start + WRITE_BYTES]), within_s)
-    await send(response.write_eof(), within_s)
+    response = web.Response(body=bytes(body), headers=headers)
+    await send(response.prepare(request), within_s)
+    await send(response.write_eof(), within_s, request.transport)
     return response
 
 
@@ -159,8 +150,7 @@ class _Events:
         if not words:
             return b""
         self._told_words += len(words)
-        told = [{**word._asdict(), "start_s": round(word.start_s, 4), "end_s": round(word.end_s, 4)} for word in words]
-        return self._event("speech.audio.words", {"words": told})
+        return self._event("speech.audio.words", {"words": [word.content() for word in words]})
 
     def _event(self, kind: str, content: Mapping[str, object]) -> bytes:
         return b"event: %b\ndata: %b\n\n" % (kind.encode(), orjson.dumps({"type": kind, **content}))

@@ -15,8 +15,11 @@ class ClientGone(Exception):
     """Nobody takes what is sent."""
 
 
-async def send(sending: Coroutine[Any, Any, object], within_s: float) -> None:
-    """Await what writes. ClientGone if the connection is lost, or nothing has been taken for so long.
+async def send(
+    sending: Coroutine[Any, Any, object], within_s: float, transport: asyncio.BaseTransport | None = None
+) -> None:
+    """Await what writes. ClientGone if the connection is lost, or it has not been taken after so long; if the transport
+    is given, only when nothing at all has been taken for so long.
 
     Most of what is written is taken at once: a clock is set only for what has to wait.
     """
@@ -26,11 +29,35 @@ async def send(sending: Coroutine[Any, Any, object], within_s: float) -> None:
         return
     except ConnectionError as error:
         raise ClientGone from error
+    watch = None if transport is None else _Watch(transport, within_s)
     try:
-        async with asyncio.timeout(within_s):
+        async with asyncio.timeout(within_s if watch is None else None):
             await _go_on(sending, waiting_for)
     except (ConnectionError, TimeoutError) as error:
         raise ClientGone from error
+    finally:
+        if watch is not None:
+            watch.timer.cancel()
+
+
+class _Watch:
+    """Cuts a connection whose other side takes nothing of what waits to be sent."""
+
+    def __init__(self, transport: asyncio.BaseTransport, within_s: float) -> None:
+        assert isinstance(transport, asyncio.WriteTransport), "answers go to what can be written to: this is a bug"  # noqa: S101
+        self._transport = transport
+        self._within_s = within_s
+        self._look_again()
+
+    def _look_again(self) -> None:
+        self._left_bytes = self._transport.get_write_buffer_size()
+        self.timer = asyncio.get_running_loop().call_later(self._within_s, self._look)
+
+    def _look(self) -> None:
+        if self._transport.get_write_buffer_size() < self._left_bytes:
+            self._look_again()
+        else:
+            self._transport.abort()  # who waits to write is told
 
 
 @types.coroutine

@@ -29,6 +29,7 @@ from tts_server.errors import (
 from tts_server.http.services import Limits
 
 Client = TestClient[Any, Any]
+Connection = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 TEXT = "你好。"
 OPENAI = {"model": "tts-1", "input": TEXT, "voice": "onyx", "response_format": "pcm"}
@@ -281,17 +282,43 @@ async def test_an_encoder_is_given_up_when_the_engine_fails(serve: Serve, gatewa
     assert await asyncio.to_thread(encoder.aborted.wait, 10)
 
 
-async def test_a_client_that_takes_nothing_is_cut_off(serve: Serve, gateway: FakeGateway, meter: FakeMeter) -> None:
-    client = await serve(Limits(write_timeout_s=0.05))
-    reader, writer = await asyncio.open_connection(client.host, client.port, limit=1)  # it buffers next to nothing
-    body = b'{"text":"%b","format":"pcm","stream":true}' % (b"a" * 5_000)  # 24 MB: more than sockets hold
+async def _ask_for_more_than_sockets_hold(client: Client, stream: bytes) -> Connection:
+    """24 MB, by a client that buffers next to nothing."""
+    reader, writer = await asyncio.open_connection(client.host, client.port, limit=1)
+    body = b'{"text":"%b","format":"pcm","stream":%b}' % (b"a" * 5_000, stream)
     writer.write(b"POST /api/tts HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n")
     writer.write(b"Content-Length: %d\r\n\r\n%b" % (len(body), body))
+    return reader, writer
+
+
+@pytest.mark.parametrize("stream", [b"false", b"true"], ids=["whole", "streamed"])
+async def test_a_client_that_takes_nothing_is_cut_off(
+    serve: Serve, gateway: FakeGateway, meter: FakeMeter, stream: bytes
+) -> None:
+    client = await serve(Limits(write_timeout_s=0.05))
+    reader, writer = await _ask_for_more_than_sockets_hold(client, stream)
     await gateway.left.wait()
     await meter.counted.wait()
     assert meter.requests == [("/api/tts", 499)]
     writer.transport.abort()
     del reader
+
+
+async def test_a_client_that_is_slow_but_steady_gets_all_of_it(serve: Serve, meter: FakeMeter) -> None:
+    client = await serve(Limits(write_timeout_s=0.5))
+    reader, writer = await _ask_for_more_than_sockets_hold(client, b"false")
+    head = await reader.readuntil(b"\r\n\r\n")
+    left = 2 * PIECE_SAMPLES * 5_000
+    assert b"Content-Length: %d\r\n" % left in head
+    while left:
+        part = await reader.read(min(left, 1 << 20))
+        assert part, "the connection was cut"
+        left -= len(part)
+        if left % 8 == 0 and left > 1 << 22:
+            await asyncio.sleep(0.01)  # all of them together take far longer than it may take nothing
+    await meter.counted.wait()
+    assert meter.requests == [("/api/tts", 200)]
+    writer.transport.abort()
 
 
 async def test_a_body_that_does_not_arrive_is_not_waited_for(serve: Serve) -> None:
