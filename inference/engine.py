@@ -34,6 +34,8 @@ class Piece:
     audio: npt.NDArray[np.float32]  # (S,) within ±1
     last: bool
     infer_s: float
+    ends: npt.NDArray[np.int32] | None = None  # (N,)
+    """After which sample of the line each of its phones ends: in its first piece, of engines that know."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,13 +9,16 @@ waited for.
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Final
 
+import numpy as np
+import numpy.typing as npt
+
 from inference.engine import Broken, Piece, Task
 from inference.protocol import Code
-from inference.voice import Floats, Prosody, Voice
+from inference.voice import Prosody, Voice
 
 FIRST_STRETCH_S: Final = 0.3
 """Of an urgent line. Shorter ones would not come noticeably earlier, for planning takes as long as decoding them."""
@@ -108,7 +111,7 @@ class ParallelEngine:
             return [self._broken(batch[0], Code.TOO_LONG, f"a sentence has more than {LONGEST_LINE_PHONES} phones")]
         started = time.perf_counter()
         try:
-            spoken = [self._speak(batch[0])] if len(batch) == 1 else self._speak_together(batch)
+            pieces = [self._speak(batch[0])] if len(batch) == 1 else self._speak_together(batch)
         except Exception as error:  # noqa: BLE001  onnxruntime's exceptions share no base; the other lines must go on
             if len(batch) == 1:
                 return [self._broken(batch[0], Code.ENGINE, f"{type(error).__name__}: {error}")]
@@ -116,12 +119,10 @@ class ParallelEngine:
                 each.alone = True
             return []
         infer_s = (time.perf_counter() - started) / len(batch)
-        for each, (_, last) in zip(batch, spoken, strict=True):
-            if last:
+        for each, piece in zip(batch, pieces, strict=True):
+            if piece.last:
                 del self._waiting[each.task.job_id]
-        return [
-            Piece(each.task.job_id, audio, last, infer_s) for each, (audio, last) in zip(batch, spoken, strict=True)
-        ]
+        return [replace(piece, infer_s=infer_s) for piece in pieces]
 
     def _broken(self, spoken: _Spoken, code: Code, message: str) -> Broken:
         del self._waiting[spoken.task.job_id]
@@ -155,15 +156,23 @@ class ParallelEngine:
             return spoken.task.due_s
         return spoken.task.due_s + HEARD * spoken.done_frames * self._voice.pack.hop_samples / self.sample_rate_hz
 
-    def _speak_together(self, batch: list[_Spoken]) -> list[tuple[Floats, bool]]:
+    def _speak_together(self, batch: list[_Spoken]) -> list[Piece]:
         """Each is as it would be alone (tests hold it), and too short to be cut into stretches."""
         speeches = self._voice.speak_batch([spoken.task.utterance for spoken in batch])
-        return [(speech.audio[each.task.skip_samples :], True) for speech, each in zip(speeches, batch, strict=True)]
+        return [
+            Piece(each.job_id, speech.audio[each.skip_samples :], True, 0.0, self._ends(speech.durations))  # noqa: FBT003
+            for speech, each in zip(speeches, (spoken.task for spoken in batch), strict=True)
+        ]
 
-    def _speak(self, spoken: _Spoken) -> tuple[Floats, bool]:
+    def _ends(self, durations: npt.NDArray[np.int64]) -> npt.NDArray[np.int32]:
+        return (np.cumsum(durations) * self._voice.pack.hop_samples).astype(np.int32)
+
+    def _speak(self, spoken: _Spoken) -> Piece:
         hop, skip = self._voice.pack.hop_samples, spoken.task.skip_samples
+        ends = None
         if spoken.prosody is None:
             (spoken.prosody,) = self._voice.plan([spoken.task.utterance])
+            ends = self._ends(spoken.prosody.durations)
             first_s = FIRST_STRETCH_S if spoken.task.urgent else LONGEST_STRETCH_S
             spoken.stretch_frames = round(first_s * self.sample_rate_hz / hop)
         end = spoken.prosody.frame_count
@@ -173,7 +182,7 @@ class ParallelEngine:
         first = spoken.done_frames
         audio = self._voice.decode(spoken.prosody, first, last)
         self._advance(spoken, last)
-        return audio[max(0, skip - first * hop) :], last == end
+        return Piece(spoken.task.job_id, audio[max(0, skip - first * hop) :], last == end, 0.0, ends)
 
     def _stretch_end(self, spoken: _Spoken) -> int:
         """Where the next stretch ends; a rest that is not much longer goes with it."""

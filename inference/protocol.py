@@ -82,6 +82,8 @@ class Job:
     """Four bytes for each phone, as `Phone.ids`."""
     due_s: float = 0.0
     """What is due first is spoken first. By the server's clock: it is only compared."""
+    marked: bool = False
+    """Whether the script of a text is to tell where its words are written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +115,8 @@ class Line:
 
     phones: bytes
     pause_after_s: float
+    marks: bytes = b""
+    """Four numbers of 32 bits for each word, as `inference.script.Mark` has them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,8 +138,20 @@ class Chunk:
     job_id: int
     last: bool
     infer_s: float
-    pcm: bytes | memoryview
-    """16 bits a sample, in the machine's byte order; may be empty in the last chunk."""
+    samples: int
+    """How many there are; there may be none in the last chunk."""
+    data: bytes | memoryview
+    """The samples, of 16 bits, in the machine's byte order; behind them, with a line's first, what `timing` makes."""
+
+    @property
+    def pcm(self) -> bytes | memoryview:
+        """The samples alone."""
+        return self.data[: 2 * self.samples]
+
+    @property
+    def timing(self) -> bytes | memoryview:
+        """What stands behind them."""
+        return self.data[2 * self.samples :]
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,12 +166,13 @@ class Failure:
 ToWorker = Job | Cancel | Stop
 FromWorker = Ready | Script | Chunk | Failure
 
-_JOB: Final = struct.Struct("=BQfff?dQII")  # …, bytes of the speaker's name, bytes of text (the rest is phones)
+_JOB: Final = struct.Struct("=BQfff??dQII")  # …, bytes of the speaker's name, bytes of text (the rest is phones)
 _ID: Final = struct.Struct("=BQ")
 _READY: Final = struct.Struct("=BII?")
 _SCRIPT: Final = struct.Struct("=BQddII")  # …, lines, bytes of the unspoken characters
-_LINE: Final = struct.Struct("=If")  # bytes of phones, pause
-_CHUNK: Final = struct.Struct("=BQ?d")
+_LINE: Final = struct.Struct("=IIf")  # bytes of phones, of marks, pause
+_CHUNK: Final = struct.Struct("=BQ?dI")
+_COUNT: Final = struct.Struct("=I")
 _FAILURE: Final = struct.Struct("=BQB")
 CHUNK_HEADER_BYTES: Final = _CHUNK.size + -_CHUNK.size % 2
 """Where the samples of a chunk begin; even, so that they can be read in place."""
@@ -175,6 +192,7 @@ def encode(message: ToWorker | FromWorker) -> bytes:  # noqa: PLR0911  (one retu
                 message.pitch_semitones,
                 message.gain_db,
                 message.urgent,
+                message.marked,
                 message.due_s,
                 message.skip_samples,
                 len(speaker),
@@ -192,17 +210,36 @@ def encode(message: ToWorker | FromWorker) -> bytes:  # noqa: PLR0911  (one retu
             head = _SCRIPT.pack(
                 _KIND_SCRIPT, message.job_id, message.started_s, message.read_s, len(message.lines), len(unspoken)
             )
-            sizes = (_LINE.pack(len(line.phones), line.pause_after_s) for line in message.lines)
-            return b"".join((head, *sizes, unspoken, *(line.phones for line in message.lines)))
+            sizes = (_LINE.pack(len(line.phones), len(line.marks), line.pause_after_s) for line in message.lines)
+            parts = (part for line in message.lines for part in (line.phones, line.marks))
+            return b"".join((head, *sizes, unspoken, *parts))
         case Chunk():
-            return chunk_header(message.job_id, last=message.last, infer_s=message.infer_s) + bytes(message.pcm)
+            head = chunk_header(message.job_id, last=message.last, infer_s=message.infer_s, samples=message.samples)
+            return head + bytes(message.data)
         case Failure():
             return _FAILURE.pack(_KIND_FAILURE, message.job_id, message.code) + message.message.encode()
 
 
-def chunk_header(job_id: int, *, last: bool, infer_s: float) -> bytes:
+def chunk_header(job_id: int, *, last: bool, infer_s: float, samples: int) -> bytes:
     """What stands in front of a chunk's samples."""
-    return _CHUNK.pack(_KIND_CHUNK, job_id, last, infer_s).ljust(CHUNK_HEADER_BYTES, b"\0")
+    return _CHUNK.pack(_KIND_CHUNK, job_id, last, infer_s, samples).ljust(CHUNK_HEADER_BYTES, b"\0")
+
+
+def timing(ends: bytes = b"") -> bytes:
+    """When each phone of a line ends, in samples of 32 bits, and how many these are: so it is found behind samples."""
+    return ends + _COUNT.pack(len(ends) // 4)
+
+
+def split_timing(data: bytes) -> tuple[memoryview, bytes]:
+    """What stands before a timing, and the timing."""
+    count_at = len(data) - _COUNT.size
+    at = count_at - 4 * _COUNT.unpack_from(data, count_at)[0]
+    return memoryview(data)[:at], data[at:]
+
+
+def phone_ends(timing: bytes) -> memoryview:
+    """The numbers of a timing."""
+    return memoryview(timing)[: -_COUNT.size].cast("i")
 
 
 def decode(record: bytes | memoryview) -> ToWorker | FromWorker:
@@ -215,7 +252,7 @@ def decode(record: bytes | memoryview) -> ToWorker | FromWorker:
 
 
 def _job(view: memoryview) -> Job:
-    _, id_, speed, pitch, gain, urgent, due_s, skip, speaker_bytes, text_bytes = _JOB.unpack_from(view)
+    _, id_, speed, pitch, gain, urgent, marked, due_s, skip, speaker_bytes, text_bytes = _JOB.unpack_from(view)
     text_at = _JOB.size + speaker_bytes
     phones_at = text_at + text_bytes
     return Job(
@@ -229,6 +266,7 @@ def _job(view: memoryview) -> Job:
         str(view[text_at:phones_at], "utf-8"),
         bytes(view[phones_at:]),
         due_s,
+        marked,
     )
 
 
@@ -239,17 +277,21 @@ def _script(view: memoryview) -> Script:
     unspoken = str(view[at : at + unspoken_bytes], "utf-8")
     at += unspoken_bytes
     lines = []
-    for size, pause_s in sizes:
-        lines.append(Line(bytes(view[at : at + size]), pause_s))
-        at += size
+    for phones_bytes, marks_bytes, pause_s in sizes:
+        marks_at = at + phones_bytes
+        lines.append(Line(bytes(view[at:marks_at]), pause_s, bytes(view[marks_at : marks_at + marks_bytes])))
+        at = marks_at + marks_bytes
     if at != len(view):
         raise ValueError("its parts do not add up")
     return Script(job_id, started_s, read_s, tuple(lines), tuple(unspoken.split("\0")) if unspoken else ())
 
 
 def _chunk(view: memoryview) -> Chunk:
-    _, job_id, last, infer_s = _CHUNK.unpack_from(view)
-    return Chunk(job_id, last, infer_s, view[CHUNK_HEADER_BYTES:])
+    _, job_id, last, infer_s, samples = _CHUNK.unpack_from(view)
+    data = view[CHUNK_HEADER_BYTES:]
+    if 2 * samples > len(data):
+        raise ValueError("it has fewer samples than it says")
+    return Chunk(job_id, last, infer_s, samples, data)
 
 
 def _failure(view: memoryview) -> Failure:

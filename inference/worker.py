@@ -39,6 +39,7 @@ from inference.protocol import (
     chunk_header,
     decode,
     encode,
+    timing,
 )
 from inference.script import write_script
 from inference.utterance import Manner, Utterance
@@ -176,8 +177,8 @@ class Worker:
 
     def _script(self, job: Job) -> tuple[Phone, ...]:
         started_s = time.monotonic()
-        script = write_script(job.text, read)
-        lines = tuple(Line(_ids(line.phones), line.pause_after_s) for line in script.lines)
+        script = write_script(job.text, read, marked=job.marked)
+        lines = tuple(Line(_ids(line.phones), line.pause_after_s, _numbers(line.marks)) for line in script.lines)
         self._send(Script(job.id, started_s, time.monotonic() - started_s, lines, script.unspoken))
         return script.lines[0].phones
 
@@ -214,10 +215,13 @@ class Worker:
 
 def _chunk(piece: Piece) -> bytearray:
     """The piece as a record: converted to 16 bits where it will lie."""
-    head = chunk_header(piece.job_id, last=piece.last, infer_s=piece.infer_s)
-    record = bytearray(CHUNK_HEADER_BYTES + 2 * len(piece.audio))
+    head = chunk_header(piece.job_id, last=piece.last, infer_s=piece.infer_s, samples=len(piece.audio))
+    tail = b"" if piece.ends is None else timing(piece.ends.tobytes())
+    tail_at = CHUNK_HEADER_BYTES + 2 * len(piece.audio)
+    record = bytearray(tail_at + len(tail))
     record[:CHUNK_HEADER_BYTES] = head
-    samples: npt.NDArray[np.int16] = np.frombuffer(record, np.int16, offset=CHUNK_HEADER_BYTES)
+    record[tail_at:] = tail
+    samples: npt.NDArray[np.int16] = np.frombuffer(record, np.int16, len(piece.audio), CHUNK_HEADER_BYTES)
     # Clamped: past full scale a sample would come back with the other sign.
     samples[:] = np.rint(np.clip(piece.audio, -1.0, 1.0) * 32767)
     return record
@@ -225,6 +229,10 @@ def _chunk(piece: Piece) -> bytearray:
 
 def _ids(phones: Sequence[Phone]) -> bytes:
     return bytes(number for phone in phones for number in phone.ids)
+
+
+def _numbers(marks: Sequence[Sequence[int]]) -> bytes:
+    return np.array(marks, np.uint32).tobytes()
 
 
 def _phones(ids: bytes) -> tuple[Phone, ...]:

@@ -83,6 +83,16 @@ class SpokenWord(NamedTuple):
     end: int
     """Characters (Unicode code points) of the request's text, from `start` to before `end`."""
 
+    def content(self, *, later_s: float = 0.0, after: int = 0) -> dict[str, str | float]:
+        """As callers are told of it, whose audio or text has that much before the request's."""
+        return {
+            "text": self.text,
+            "start_s": round(self.start_s + later_s, 4),
+            "end_s": round(self.end_s + later_s, 4),
+            "start": self.start + after,
+            "end": self.end + after,
+        }
+
 
 @dataclass(slots=True)
 class Timings:

@@ -69,6 +69,11 @@ def phones_of(words: Sequence[Word], pauses: Sequence[str] = ()) -> tuple[Phone,
     return assemble(list(zip(words, marks, strict=True)))
 
 
+def phone_counts(words: Sequence[Word]) -> list[int]:
+    """How many phones `assemble` makes of each word."""
+    return [len(_word_phones(word, word.break_)) for word in words]
+
+
 def _word_phones(word: Word, break_: Break) -> tuple[Phone, ...]:
     return _mandarin_phones(word.spoken, break_) if word.lang == "zh" else _english_phones(word.spoken, break_)
 

@@ -8,6 +8,7 @@ each breath, `assemble` for the phones. The first call loads the dictionaries (`
 from __future__ import annotations
 
 import gc
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -117,6 +118,13 @@ def warm() -> None:
     read("你好 hello Xyzzyq 一点儿 3.5%")
 
 
+_PARTICLES: Final = {"啊": "a5", "地": "de5", "得": "de5"}
+"""Particles that are something else where a clause begins with them: OK啊, random地选, P得太狠."""
+_HOW: Final = re.compile("[太很真挺超贼飞]")
+_DONE_SO: Final = frozenset("P p hold carry high low chill emo nice cool happy diss cos nb match".split())
+"""What is done or is so, and no thing: a complement follows 得, while App得更新 tells what must be done."""
+
+
 class _Reader:
     """Reads the passages of one text, in order: the user's readings are met in the order of the text."""
 
@@ -137,6 +145,9 @@ class _Reader:
             if run.lang == "zh":
                 said, silent = self._mandarin(run.text)
                 unspoken += silent
+                first = said[0] if said and number and said[0].rule not in GIVEN_RULES else None
+                if first and _is_particle(runs[number - 1], run.text, first.text):
+                    said[0] = first._replace(readings=(_PARTICLES[first.text],))
                 drafts += [Draft(text, "zh", readings, len(readings), rule) for text, readings, rule in said]
                 before = []
                 if not said and not run.pause:
@@ -173,6 +184,13 @@ class _Reader:
             self._unknown.add(word)
             self._letters_left -= len(word)
         return Spelling(word, phones, rule)
+
+
+def _is_particle(before: Run, text: str, word: str) -> bool:
+    """Whether the first word of a run of hanzi belongs to the English word before it."""
+    if before.pause or word not in _PARTICLES:
+        return False
+    return word != "得" or before.text in _DONE_SO or bool(_HOW.match(text, 1))
 
 
 def _is_shouted(runs: tuple[Run, ...]) -> bool:

@@ -32,7 +32,7 @@ from tests.strategies import floats
 IDS = st.integers(0, 2**64 - 1)
 FLOATS = floats(width=32, allow_nan=False)
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]))
-LINES = st.builds(Line, phones=st.binary(max_size=64), pause_after_s=FLOATS)
+LINES = st.builds(Line, phones=st.binary(max_size=64), pause_after_s=FLOATS, marks=st.binary(max_size=64))
 MESSAGES = st.one_of(
     st.builds(
         Job,
@@ -45,6 +45,7 @@ MESSAGES = st.one_of(
         skip_samples=st.integers(0, 2**32 - 1),
         text=TEXTS,
         phones=st.binary(),
+        marked=st.booleans(),
     ),
     st.builds(Cancel, IDS),
     st.just(Stop()),
@@ -57,7 +58,7 @@ MESSAGES = st.one_of(
         st.lists(LINES).map(tuple),
         st.lists(st.characters(exclude_categories=["Cs"], exclude_characters="\0")).map(tuple),
     ),
-    st.builds(Chunk, IDS, st.booleans(), floats(allow_nan=False), st.binary()),
+    st.builds(Chunk, IDS, st.booleans(), floats(allow_nan=False), st.integers(0, 3), st.binary(min_size=6)),
     st.builds(Failure, IDS, st.sampled_from(Code), TEXTS),
 )
 

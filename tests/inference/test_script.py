@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -98,3 +99,27 @@ def test_silence_stands_between_sentences_and_not_after_the_last(voice: Voice, s
         rest = spoken[len(single.audio) :]
         assert len(rest) == round(pause_s / speed * RATE_HZ)
         assert not rest.any()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "你好。今天8:30见！\n\nWell, Dr. Smith. 好！好！",
+        "我说：" + "ba" * 2000 + "，然后他笑了。",
+        "1 2 3\n\n1 2 3",
+        "😀 <行|hang2>家，○。" * 50,
+    ],
+)
+def test_marks_lie_in_their_line_and_in_the_order_of_the_text(text: str) -> None:
+    script = write_script(text, frontend.read, marked=True)
+    assert [replace(line, marks=()) for line in script.lines] == list(write_script(text, frontend.read).lines)
+    told = 0
+    for line in script.lines:
+        heard = 1
+        for mark in line.marks:
+            assert told <= mark.start < mark.end <= len(text)
+            assert heard <= mark.first < mark.last <= len(line.phones)
+            assert not is_pause(line.phones[mark.first].name)
+            assert not is_pause(line.phones[mark.last - 1].name)
+            told, heard = mark.end, mark.last
+    assert told

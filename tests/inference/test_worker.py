@@ -54,7 +54,7 @@ class Host:
             for record in records:
                 message = decode(record)
                 if isinstance(message, Chunk):
-                    message = Chunk(message.job_id, message.last, message.infer_s, bytes(message.pcm))
+                    message = Chunk(message.job_id, message.last, message.infer_s, message.samples, bytes(message.data))
                 assert not isinstance(message, Job | Cancel | Stop)
                 self._waiting.append(message)
             self._channel.release(len(records))

@@ -27,7 +27,10 @@ Volume = Annotated[float, Field(ge=0.3, le=3.0, description="Linear gain; a limi
 Pitch = Annotated[float, Field(ge=PITCH_RANGE[0], le=PITCH_RANGE[1], description="Semitones higher or lower")]
 Timestamps = Annotated[
     bool,
-    Field(description="Whether server-sent events also tell when each word is said; only with streams of events"),
+    Field(
+        description="Whether events speech.audio.words tell when each word is said: text, start_s, end_s, and start "
+        "and end, its place among the code points of the text. Of /api/tts with stream, it makes the answer events"
+    ),
 ]
 SampleRate = Annotated[int, Field(ge=8_000, le=48_000, description="Of the answer, in Hz")]
 
@@ -97,6 +100,11 @@ class SessionConfig(_Body):
     volume: Volume = 1.0
     pitch: Pitch = 0.0
     sample_rate: SampleRate | None = None
+    timestamps: bool = Field(
+        default=False,
+        description="Whether messages audio.words tell when each word is said: as the events of POST /api/tts, with "
+        "seconds from the beginning of the sentence's audio and places in the utterance's text",
+    )
 
 
 class InputText(_Body):

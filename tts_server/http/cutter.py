@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 COMMA_AFTER: Final = 80
@@ -35,6 +35,8 @@ class Clause:
 
     text: str
     ends_sentence: bool
+    start: int = field(default=0, compare=False)
+    """Characters of the utterance before it."""
 
 
 class Cutter:
@@ -42,6 +44,7 @@ class Cutter:
 
     def __init__(self) -> None:
         self._rest = ""
+        self._gone = 0  # characters of this utterance before the rest
 
     @property
     def waiting(self) -> int:
@@ -57,31 +60,36 @@ class Cutter:
             if end["stop"] and _NO_END.search(self._rest[max(start, end.start() - _LOOK_BACK) : end.start()]):
                 continue
             if end.end() > start:
-                clauses.extend(_clauses(self._rest[start : end.end()], ends=True))
+                clauses.extend(_clauses(self._rest[start : end.end()], self._gone + start, ends=True))
                 start = end.end()
-        self._rest = self._rest[start:]
+        self._pass(start)
         while cut := _comma(self._rest):
-            clauses.extend(_clauses(self._rest[:cut], ends=False))
-            self._rest = self._rest[cut:]
+            clauses.extend(_clauses(self._rest[:cut], self._gone, ends=False))
+            self._pass(cut)
         return clauses
 
     def flush(self) -> list[Clause]:
-        """What is left, whatever it is."""
-        rest, self._rest = self._rest, ""
-        return list(_clauses(rest, ends=True))
+        """What is left, whatever it is. What comes next is another utterance."""
+        rest = list(_clauses(self._rest, self._gone, ends=True))
+        self.clear()
+        return rest
 
     def clear(self) -> None:
-        """Forget what is left."""
-        self._rest = ""
+        """Forget what is left, and begin another utterance."""
+        self._rest, self._gone = "", 0
+
+    def _pass(self, characters: int) -> None:
+        self._rest = self._rest[characters:]
+        self._gone += characters
 
 
-def _clauses(text: str, *, ends: bool) -> Iterator[Clause]:
+def _clauses(text: str, start: int, *, ends: bool) -> Iterator[Clause]:
     while len(text) > LONGEST:
         cut = _comma(text)
-        yield from _clauses(text[:cut], ends=False)
-        text = text[cut:]
+        yield from _clauses(text[:cut], start, ends=False)
+        text, start = text[cut:], start + cut
     if any(char.isalnum() for char in text):  # a closing quote alone is nothing to say
-        yield Clause(text, ends)
+        yield Clause(text, ends, start)
 
 
 def _comma(text: str) -> int:

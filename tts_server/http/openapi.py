@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from html import escape
@@ -168,6 +169,8 @@ OPERATIONS: Final = (
     Operation("get", "/healthz", "Whether the server is alive; also /livez, /health and /v2/health/live"),
     Operation("get", "/readyz", "Whether every engine can speak, else 503; also /v2/health/ready"),
     Operation("get", "/metrics", "For Prometheus", gives=("text/plain",)),
+    Operation("get", "/", "The page: type, and listen", gives=("text/html",)),
+    Operation("get", "/web/{name}", "What the page is made of", gives=("text/javascript", "text/css", "image/svg+xml")),
     Operation("get", "/openapi.json", "This, for programs"),
     Operation("get", "/docs", "This, for people", gives=("text/html",)),
 )
@@ -242,8 +245,8 @@ def _operation(operation: Operation) -> dict[str, Any]:
         }
         for name in operation.takes
     ]
-    if "{id}" in operation.path:
-        described["parameters"].append({"name": "id", "in": "path", "required": True, "schema": {"type": "string"}})
+    for name in re.findall(r"{(\w+)}", operation.path):
+        described["parameters"].append({"name": name, "in": "path", "required": True, "schema": {"type": "string"}})
     return described
 
 

@@ -96,6 +96,7 @@ def session(config: SessionConfig, voices: Sequence[Voice], *, deadline_s: float
         volume=config.volume,
         pitch_semitones=config.pitch,
         streamed=True,
+        timestamps=config.timestamps,
         deadline_s=deadline_s,
     )
     return request, Delivery(config.format, config.sample_rate or voice.sample_rate_hz, streamed=True)

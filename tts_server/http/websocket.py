@@ -1,8 +1,9 @@
 """GET /v1/audio/speech/stream: text comes in as it is being written, audio goes out sentence by sentence.
 
 Messages are vLLM-omni's. The client sends session.config, input.text, input.done, input.cancel, session.close; for each
-sentence it gets audio.start, the audio as binary messages, audio.done; and session.done when all that came before an
-input.done has been said. What it sent wrongly is answered by `error`, and the session goes on.
+sentence it gets audio.start, the audio as binary messages, audio.done; audio.words before the audio that they are in,
+if it asks for timestamps; and session.done when all that came before an input.done has been said. What it sent wrongly
+is answered by `error`, and the session goes on.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ from tts_server.http.requests import (
 )
 from tts_server.http.sending import ClientGone, cut, send
 from tts_server.http.services import OUTCOME, REQUEST_ID, SERVICES
-from tts_server.speech import SpeechRequest, Voice
+from tts_server.speech import SpeechRequest, SpokenWord, Voice
 
 FRAME_BYTES: Final = 1 << 15
 """Of audio in one message: clients' libraries refuse messages above 1 MiB, and small ones can be played sooner."""
@@ -54,6 +55,8 @@ class _Sentence:
     delivery: Delivery
     lead_silence_s: float
     since_s: float
+    start: int
+    """Characters of the utterance before it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,6 +224,7 @@ class _Session:
                 delivery,
                 PAUSE_S / request.speed if self._pause_next else 0.0,
                 time.perf_counter(),
+                clause.start,
             )
             self._sentences += 1
             self._pause_next = clause.ends_sentence
@@ -305,10 +309,14 @@ class _Session:
                 await turn.wait()
                 self._position = _Position(sentence.utterance, sentence.index)
                 async with aclosing(rendering.pieces()) as pieces:
+                    told = 0
                     async for piece in pieces:
-                        await self._send_audio(
-                            piece, speech.voice, sentence.delivery.audio_format, rendering.sample_rate_hz
-                        )
+                        if not self._position.sent_bytes:
+                            await self._tell_start(sentence, speech.voice, rendering.sample_rate_hz)
+                        if words := speech.words[told:]:
+                            told += len(words)
+                            await self._tell_words(sentence, words)
+                        await self._send_audio(piece)
         except ClientGone:
             raise
         except TTSError as error:
@@ -324,12 +332,15 @@ class _Session:
 
     # Sending. A message is out before the first wait, so a cancelled one was sent as well.
 
-    async def _send_audio(self, data: bytes, voice: Voice, audio_format: str, sample_rate_hz: int) -> None:
-        if not self._position.sent_bytes:
-            who = {"voice": voice.id, "engine": voice.engine}
-            await self._tell(
-                self._position.message("audio.start", format=audio_format, sample_rate=sample_rate_hz, **who)
-            )
+    async def _tell_start(self, sentence: _Sentence, voice: Voice, sample_rate_hz: int) -> None:
+        what = {"format": sentence.delivery.audio_format, "sample_rate": sample_rate_hz}
+        await self._tell(self._position.message("audio.start", **what, voice=voice.id, engine=voice.engine))
+
+    async def _tell_words(self, sentence: _Sentence, words: Sequence[SpokenWord]) -> None:
+        told = [word.content(later_s=sentence.lead_silence_s, after=sentence.start) for word in words]
+        await self._tell(self._position.message("audio.words", words=told))
+
+    async def _send_audio(self, data: bytes) -> None:
         for start in range(0, len(data), FRAME_BYTES):
             frame = data[start : start + FRAME_BYTES]
             self._position.sent_bytes += len(frame)

@@ -79,3 +79,12 @@ def test_nothing_that_can_be_said_is_lost_or_turned_about(pieces: list[str], tim
     said = "".join(char for clause in clauses for char in clause if char.isalnum())
     assert said == "".join(char for piece in pieces for char in piece * times if char.isalnum())
     assert all(len(clause) <= LONGEST for clause in clauses)
+
+
+@given(st.lists(st.text('好。！ \n"a,，.', max_size=200), max_size=6))
+def test_every_clause_is_known_by_its_place(pieces: list[str]) -> None:
+    cutter = Cutter()
+    for _ in range(2):  # each utterance is counted from its beginning
+        clauses = [clause for piece in pieces for clause in cutter.add(piece)] + cutter.flush()
+        text = "".join(pieces)
+        assert all(text[clause.start :].startswith(clause.text) for clause in clauses)

@@ -284,7 +284,7 @@ async def test_an_encoder_is_given_up_when_the_engine_fails(serve: Serve, gatewa
 
 async def _ask_for_more_than_sockets_hold(client: Client, stream: bytes) -> Connection:
     """24 MB, by a client that buffers next to nothing."""
-    reader, writer = await asyncio.open_connection(client.host, client.port, limit=1)
+    reader, writer = await asyncio.open_connection(client.host, client.port, limit=2048)
     body = b'{"text":"%b","format":"pcm","stream":%b}' % (b"a" * 5_000, stream)
     writer.write(b"POST /api/tts HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n")
     writer.write(b"Content-Length: %d\r\n\r\n%b" % (len(body), body))

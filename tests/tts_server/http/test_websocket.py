@@ -16,6 +16,7 @@ from tests.tts_server.http.fakes import RATE_HZ, FakeGateway, FakeMeter, pcm_of
 from tts_server.errors import EngineFailed, QueueFull
 from tts_server.http.services import Limits
 from tts_server.http.websocket import PAUSE_S, SOCKETS
+from tts_server.speech import SpokenWord
 
 Client = TestClient[Any, Any]
 Socket = ClientWebSocketResponse[bool]
@@ -328,3 +329,23 @@ async def test_a_wrong_deadline_is_refused_before_the_upgrade(client: Client) ->
     with pytest.raises(WSServerHandshakeError) as caught:
         await client.ws_connect(PATH, headers={"X-Deadline-Ms": "soon"})
     assert caught.value.status == 400
+
+
+async def test_words_are_told_before_their_audio_with_their_place_in_the_utterance(
+    client: Client, gateway: FakeGateway
+) -> None:
+    gateway.words = (SpokenWord("好", 0.1, 0.2, 0, 1),)
+    async with client.ws_connect(PATH) as socket:
+        await socket.send_json({"type": "session.config", "timestamps": True, "speed": 0.5})
+        for _ in range(2):
+            await say(socket, "好。」", "\n\n好！ ", "好")
+            await done(socket)
+            messages = await until(socket, "session.done")
+            told = [message for message in messages if message["type"] == "audio.words"]
+            assert [message["type"] for message in messages[:3]] == ["audio.start", "audio.words", "audio.done"]
+            assert [message["sentence_index"] for message in told] == [0, 1, 2]
+            (first,), (second,), (third,) = (message["words"] for message in told)
+            assert first == {"text": "好", "start_s": 0.1, "end_s": 0.2, "start": 0, "end": 1}
+            assert (second["start"], third["start"]) == (5, 7)
+            assert second["start_s"] == 0.1 + PAUSE_S / 0.5
+    assert all(request.timestamps for request in gateway.requests)
