@@ -266,10 +266,16 @@ _GAINING: Final = frozenset(_listed("gaining"))
 _ONLY_GAINING: Final = frozenset("独共净各焉安")
 _URGED: Final = _Texts(_listed("urged"))
 _SCORED: Final = frozenset("分票枚")
-_LENGTHS: Final = ("天", "周", "年", "个月", "个星期", "个小时", "小时", "分钟", "个工作日")
+_LENGTHS: Final = tuple(
+    about + unit
+    for about in ("", "多", "来", "几", "个多", "个半")
+    for unit in "天 周 年 月 个月 星期 个星期 小时 个小时 分钟 个工作日 个钟".split()
+)
 _BEFORE_MUST: Final = _Texts("少说 的话 往少了说 不说也 怎么着也".split())
 _DOERS: Final = frozenset("客员者商户友民师迷们")
 """What people are called ends so, in words that the segmenter's dictionary does not mark: 访客得登记."""
+_NAMERS: Final = _DOERS | frozenset("名值码器键")
+"""So end also the terms of a trade: 变量名得用英文."""
 _WINNERS: Final = frozenset(_listed("winners"))
 """Those who gain what is counted after 得: 亚军得五十万."""
 _MAY_GAIN: Final = _Texts(_listed("may_gain"))
@@ -299,6 +305,8 @@ _POINTED: Final = frozenset(
 )
 _VERY: Final = ("很$", "很呢$", "很啊$", "很吧$", "很吗$", "很了$")
 """码全得很: nothing that must be done ends so."""
+_ASKED_HOW: Final = ("怎么样", "咋样", "如何", "差不多")
+"""装修得怎么样了: nobody must do that."""
 _DIRECTIONS: Final = frozenset("下来 下去 上来 上去 出来 出去 进来 进去 回来 回去 过来 过去 起来".split())
 
 
@@ -349,12 +357,13 @@ def _de(place: Place) -> str:
     pointed = place.number > 1 and place.words[place.number - 2] in _POINTED
     leads = leads or (pointed and (place.tag(before)[:1] == "n" or place.tag(before) == "vn"))  # 这个变量得加锁
     leads = leads or before == "的" or (before == "了" and after not in {"", "啊", "吗", "呀", "吧"})
-    leads = leads or _BEFORE_MUST.ends(text, place.at) or (len(before) > 1 and before[-1] in _DOERS)
+    leads = leads or (before[-1:] == "着" and after[:1] in {*"有先去等"})  # 摸着得有四十度
+    leads = leads or _BEFORE_MUST.ends(text, place.at) or (len(before) > 1 and before[-1] in _NAMERS)
     leads = leads or (before == "上" and place.number > 1 and place.tag(place.words[place.number - 2])[:1] in {*"nrs"})
     gained = after in _GAINED_ALONE or (_GAINED.begins(text, end) and not text.startswith("空腹", end))
     goes = len(before) == 1 and after in _DIRECTIONS and not leads  # 停得下来, 答得上来
     goes = goes or (before == "要" and after in _ASKED)
-    if goes or (before and (after in _EXTREMES or text.startswith(_VERY, end))):
+    if goes or (before and (after in _EXTREMES or text.startswith((*_VERY, *_ASKED_HOW), end))):
         return "de5"
     if (
         after == "的"
@@ -364,7 +373,7 @@ def _de(place: Place) -> str:
         or ((gained or not after) and before in _GAINING)
     ):
         return "de2"
-    told = before in {"说", "要求", "通知"} and after[:1] in {*"返换等去先交找补花提预重"}
+    told = before in {"说", "要求", "通知"} and after[:1] in {*"返换等去先交找补花提预重降升减增控停戒留办签排改"}
     if told or _is_due(place) or text.startswith("好几", end) or (after and before and place.tag(after) == "t"):
         return "dei3"  # 售后说得返厂, 换屏得好几百, 快递得明天到
     if not after or not leads:

@@ -58,7 +58,7 @@ _PORTIONS: Final = "人天日周月年次包盒箱袋瓶件套份组台班桌间
 _COUNTED_NEXT: Final = re.compile(rf"\s?(?:{_COUNTED})")
 _COUNTED_RANGE: Final = re.compile(rf"[到至或]\d++\s?(?:{_COUNTED})")
 _CODE_JOINTS: Final = (
-    "号码?|尾号|为|是|还|就|仍|都|也|成|改|变|换|叫|填|输入?|选|到|了|的|请|您|你|我|[:：，、…“（(]|\\s|"
+    "号码?|尾号|为|是|设置?|弄|搞|换|还|就|仍|都|也|成|改|变|换|叫|填|输入?|选|到|了|的|请|您|你|我|[:：，、…“（(]|\\s|"
     "[前后][一二三四五六七八\\d]位(?:数字?)?|\\d{2,}+|[A-Za-z]-?|或者?|和|以及|从|由"
 )
 """What may stand between the name of a code and the code: 密码还是, 验证码：, 状态码是301或."""
@@ -72,12 +72,12 @@ _HANZI_NEXT: Final = re.compile(f"[{HANZI}]")
 _MODEL_ENDS: Final = re.compile(rf"\s?(?:{_MEASURED}|{_UNIT}|[GMTK]B?(?![A-Za-z]))|[,:：/-]\d")
 _CODE_BEFORE: Final = re.compile(
     "(?:电话|手机|座机|传真|口令|QQ|qq|微信|账户|帐户|准考证|代码|编码|热线|拨打?|客服|快打|请打|致电|身份证|护照|门牌|车牌|"
-    "房间|端口|车次|航班|报错|分机|转(?:(?<=\\d转)|(?<=\\d 转))(?=\\s?$)|短信|邮编|"
+    "房间|端口|(?<![A-Za-z])[PUGpug]?[Ii][Dd]|车次|航班|报错|分机|转(?:(?<=\\d转)|(?<=\\d 转))(?=\\s?$)|短信|邮编|"
     "号(?<![大中小特几三信符引括问句第\\d]号)|码(?<![起筹砝价加尺数扫\\d]码))"
     f"(?:{_CODE_JOINTS})*+$"
 )
 _ANSWERED: Final = re.compile(
-    f"(?:返回|响应|报错?|抛出?|状态|提示|显示|出现|遇到|碰到|变成|一直|总是|HTTP|错误)(?:{_CODE_JOINTS}|个)*+$"
+    f"(?:日志里?(?=[全都])|返回|响应|报错?|抛出?|状态|提示|显示|出现|遇到|碰到|变成|一直|总是|HTTP|错误)(?:{_CODE_JOINTS}|个|全)*+$"
 )
 """What a server said: 返回502, 一直报404."""
 STATUS: Final = (
@@ -113,6 +113,14 @@ _CALLED_NEXT: Final = re.compile(
 _HOTLINE_NEXT: Final = re.compile("[一-鿿]{0,6}?热线")
 """12345市民热线, though 市 is counted too."""
 _NOT_CALLED_NEXT: Final = re.compile(rf"\s?(?:{_COUNTED}|折|分)")
+_ALONE: Final = re.compile("(?:^|[，。！？,!?])\\s?$")
+"""A server's answer that is said alone counts nothing: 有个红的，403，没权限."""
+_GRANTED: Final = re.compile("(?:权限|chmod)[^。]{0,14}$")
+"""What bits are granted, figure by figure: 权限给755."""
+_STORED: Final = re.compile("(?:Xm[xs]|[内显运缓]存|硬盘|磁盘|流量|堆|swap)[^，。]{0,12}$")
+"""Beside these a small g is no gram: 内存4g."""
+_PORTS: Final = re.compile("(?:-p|端口(?:映射)?[成为到是：:]?|映射[成为到]?)\\s?$")
+"""What two ports stand after: -p 8080:80."""
 _SCORE: Final = re.compile(
     "(?:比分[^，。；\\d]{0,6}|以|比数|局分|总分|场|局|盘|节|(?:战|打|追|扳|改写)成|改写为|[追扳]至|扩大到|点球大战|点球|(?:领|先|落|胜|负|平|赢|输)后?|逼平|战平|暂时)\\s?$"
 )
@@ -137,7 +145,9 @@ _SCORE_NEXT: Final = re.compile(
 )
 _SCALED_NEXT: Final = re.compile("的?(?:[一-鿿]{0,4}(?:沙盘|车模|模型|手办|复刻|图纸|地形图)|比例)")
 """What is made to a scale: 1:20的沙盘."""
-_RATIO: Final = re.compile("(?:比例尺?|[配占对]?比|比[率值]|按照?|赔率|[勾]?兑|稀释|混合|宽高)[是为约]?\\s?$")
+_RATIO: Final = re.compile(
+    "(?:比例尺?|[配占对]?比|比[率值]|按照?|赔率|[勾]?兑|稀释|混合|宽高)(?:大概|大约|差不多)?[是为约]?\\s?$"
+)
 _LASTING: Final = re.compile(
     "(?:时长|用时|耗时|片长|历时|成绩|配速|全程|时间仅|[还只仅]剩(?:下|余)?|剩余|每隔|倒计时|(?:结束|终场)前|读秒|[跑游骑划走]出?了|花了|耗费|马拉松|[半全]马|[跑游]进|PB|最好成绩|[世亚]界纪录|纪录)[是为约以]?\\s?$"
 )
@@ -156,8 +166,10 @@ _SPAN_NEXT: Final = re.compile("年(?:前|的?历史|的?文明|多|以前|之�
 _OLD: Final = re.compile("(?:公元前?|前)$")
 _HALF_KNOWN: Final = re.compile("(?:[上下中]午|早上?|晚上?|凌晨|傍晚|明早|今晚|深夜)\\s?$")
 _WARMTH_NEXT: Final = re.compile(rf"{_N}(?:(?:{_TO}|[到至])-?{_N})?\s?(?:°|度|摄氏)")
-_SHARE_NEXT: Final = re.compile(rf"{_N}\s?(?:%|‰|[千百]?[万亿]|元|分)")
-_NEGATIVE: Final = re.compile("(?:[为是到至达于约值额温得分化比负收回报的拔]|等于|同比|环比|增长|涨跌幅?|变动|增速)$")
+_SHARE_NEXT: Final = re.compile(rf"{_N}\s?(?:%|‰|[千百]?[万亿]|元|分|dB)")
+_NEGATIVE: Final = re.compile(
+    "(?:[为是到至达于约值额温得分化比负收回报的拔]|等于|同比|环比|增长|涨跌幅?|变动|增速|现在|目前|温度|只有|光衰|电平|强度)$"
+)
 _NAME_BEFORE: Final = re.compile(f"[{HANZI}]$")
 _DATED: Final = re.compile("(?:[今明昨后]天|预计|截[止至]|日期|时间|定[在于]|将于|[于从至到])[:：]?\\s?$")
 _DATED_NEXT: Final = re.compile(
@@ -196,6 +208,8 @@ _PAID_FOR: Final = re.compile(f"\\d(?:[元块]|美元)(?:起|/[{HANZI}]{{1,3}})$
 """What is paid, and for what, where another slash says for how long: 30元/位/小时."""
 _OPERAND: Final = re.compile(r"[\w)）%]\s?$")
 
+_WRITTEN: Final = re.compile("(?:[用是成写为和或改]|运算符)[了个]?\\s?[\"“‘'「]?$")
+"""After these a sign is spoken of: 用>=而不是>."""
 _PLACED: Final = (
     "室|房间|号房|房(?!子|屋|价)|宿舍|教室|病房|包间|包厢|国道|省道|县道|医院|次列车|次航班|次高铁|次动车|航班|列车|"
     "路公交|路车|客机|高校|工程|端口|中学|厂|艺术区|部队|高地|"
@@ -204,6 +218,7 @@ _PLACED: Final = (
 _KNOWN: Final = {
     "985": "九八五", "211": "二幺幺", "996": "九九六", "12306": "幺二三零六", "12315": "幺二三幺五",
     "10086": "幺零零八六",
+    "18650": "一八六五零",
     "911事件": "九幺幺事件", "315打假": "三幺五打假", "618": "六幺八", "315晚会": "三幺五晚会",
 }  # fmt: skip
 """Numbers that are names: universities, working hours, hotlines, a sale."""
@@ -445,7 +460,7 @@ def _chat(match: Match) -> str | None:
     """520, 2333, 666: what people mean by their sound, at the start of something said."""
     if not before(match, _CHAT) or after(match, _MEASURE_NEXT):
         return None
-    sure = match.group().startswith(("233", "1314")) or len(match.group()) > 3
+    sure = match.group().startswith(("233", "1314", "1551")) or len(match.group()) > 3
     return zh_digits(match.group()) if sure or after(match, _CHAT_NEXT) else None
 
 
@@ -677,12 +692,24 @@ def _table() -> Table:
              lambda m: _grouped(m) if before(m, _CODE_BEFORE) else None, next=" -"),
         Rule("code", r"\d++(?:-\d++){2,4}(?![.-]?\d|\s?=)", _grouped, next="-"),
         Rule("code", r"(\d{3,}+)(?![.,]\d|%)", _code),
+        Rule("code", r"(\d{2,5}):(\d{2,5})(?![\d:.])",
+             lambda m: f"{zh_digits(m[1], '幺')}冒号{zh_digits(m[2], '幺')}" if before(m, _PORTS) else None, next=":"),
+        Rule("number", r"(\d{1,3})(?=只(?:允许|支持|能|需|限|开放|接受|对))", lambda m: _number(m[1]) + " ", next="h"),
+        Rule("code", r"955(?=香|双休|公司|工作制|的(?:公司|工作))", lambda m: "九五五"),
+        Rule("number", rf"({_N})(?:e|E(?=-))(-?)(\d{{1,3}})(?![A-Za-z\d])",
+             lambda m: f"{_number(m[1])} E {'负' if m[2] else ''}{_number(m[3])}", next=".a"),
         Rule("code", r"0x([\dA-Fa-f]{1,16})(?![A-Za-z\d])", lambda m: f"零 x {_spelled(m[1])}", next="a"),
         Rule("code", r"([1-5]\d\d)(?!\d|[.,]\d|%)",
              lambda m: zh_digits(m[1]) if before(m, _ANSWERED) and not after(m, _ROOM_ENDS) else None),
         Rule("code", rf"([1-5]\d\d)(?=\s?(?:{STATUS}))", lambda m: zh_digits(m[1]), next=" a"),
         Rule("code", r"(40[0134]|50[0234])(?!\d|[.,]\d|%)",
              lambda m: zh_digits(m[1]) if before(m, _FAILING) and not after(m, _ROOM_ENDS) else None),
+        Rule("code", r"([0-7][0-7]{3}|[67][045]{2}|777)(?![\d.,:%])",
+             lambda m: zh_digits(m[1]) if before(m, _GRANTED) else None),
+        Rule("unit", r"(\d{1,3})g(?![A-Za-z\d])",
+             lambda m: _number(m[1]) + " G" if before(m, _STORED) else None, next="a"),
+        Rule("code", r"(30[1247]|40[134]|50[234])(?=\s?(?:[，。！？,!?了]|太多|状态|缓存|错误|$))",
+             lambda m: zh_digits(m[1]) if before(m, _ALONE) else None, next="h ,a"),
         Rule("room", r"([1-9]\d?[0-4]\d)(?!\d|[.,:-]\d|%)(?<!00)",
              lambda m: zh_digits(m[1], "幺") if before(m, _ROOM_BEFORE) and not after(m, _ROOM_ENDS) else None),
         Rule("code", r"(?<=波音)(7\d7)-(\d00|\d\d?)(?!\d)",
@@ -697,7 +724,7 @@ def _table() -> Table:
              lambda m: zh_digits(m.group(), "幺")),
         Rule("code", r"(?<=[机空歼轰运直音客龙麟玑])(\d{2,4})(?![\d.,]|\s?(?:万|亿|个|元|人|年|架|台|岁|%))",
              lambda m: _serial(m[1])),
-        Rule("code", r"520(?!\d)|1314(?!\d)|233++(?!\d)|666++(?!\d)|886?(?!\d)",
+        Rule("code", r"(?:520|1314|1551|9494|233++|555++|666++|7777++|886?)(?!\d)",
              _chat),
         Rule("code", r"(\d{1,2})W-(\d\d)(?!\d)", lambda m: f"{zh_cardinal(m[1])} W {zh_cardinal(m[2])}", next="a"),
         Rule("code", r"7-11(?=便利|店|门店|超市)", lambda m: "七十一", next="-"),
@@ -785,9 +812,14 @@ def _table() -> Table:
         Rule("power", rf"\^(-?\d{{1,3}})(?:\s?({_UNIT}))?(?:/({_UNIT}))?", _power),
         Rule("sign", rf"\+(?={_N}\s?[%‰])(?<![A-Za-z\d)%]\+)", lambda m: "正"),
         Rule("sign", r"#(?=[楼栋幢线库门厂炉机组])(?<=\d#)", lambda m: "号"),
+        Rule("code", r"#(?=\d*[A-Fa-f])((?:[\dA-F]{3}|[\da-f]{3}){1,2})(?![\dA-Za-z])",
+             lambda m: f"井号{_spelled(m[1])}"),
         Rule("sign", r"#(\d{1,9})(?!\d)",
              lambda m: zh_digits(m[1]) if len(m[1]) > 2 or m[1][0] == "0" else zh_cardinal(m[1])),
         Rule("sign", r"==(?=\s?[A-Za-z\d])", lambda m: "等于"),
+        Rule("sign", r"([<>])=?(?=\s?[\"”’'」、，。；！？的号]|\s?$|而|还)",
+             lambda m: _SYMBOLS[{"<": "≤", ">": "≥"}[m[1]] if m.group()[-1] == "=" else m[1]]
+             if before(m, _WRITTEN) else None),
         Rule("sign", r"([<>])=(?=\s?-?[\d.])", lambda m: _SYMBOLS[{"<": "≤", ">": "≥"}[m[1]]]),
         Rule("sign", r"(?<![\w<>=/\"'-])([<>])(?=\d)(?![^<>\n]{0,40}>)", lambda m: _SYMBOLS[m[1]]),
         Rule("sign", r"([=<>×÷≈≠≤≥±*+])\s?(?=[-A-Za-z\d\(（])", _operator),
@@ -842,6 +874,7 @@ def _table() -> Table:
         Rule("serial", r"([A-Za-z]++)-(\d++(?:-\d++){1,5})(?!\.\d)",
              lambda m: f"{m[1]} {zh_digits(m[2].replace('-', ' '))}"),
         Rule("serial", r"([A-Za-z]++)[- ](\d{3,4})(?![\d.,%]|[-:/]\d)", _model),
+        Rule("minus", r"([ijknmxy])-(\d{1,3})(?![\d.A-Za-z-])", lambda m: f"{m[1]}减{zh_cardinal(m[2])}"),
         Rule("serial", r"([A-Za-z]++)[-_]?(\d++)(?!\.\d)",
              lambda m: _letters(m[1]) + _serial(m[2])),
         Rule("roman numeral", r"([IVX]{1,6})(?![A-Za-z])", _roman),

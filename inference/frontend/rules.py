@@ -24,6 +24,8 @@ _HANDFUL: Final = 8
 """Rules to a pattern: when one declines, no more than these are asked one by one."""
 
 _LATIN: Final = frozenset(string.ascii_letters + string.digits)
+_APOSTROPHE: Final = re.compile(r"\S'")
+"""What would tie a word to the one before: Zoe'5G."""
 _CAPTURING: Final = re.compile(r"(?<!\\)\((?!\?)")
 _KINDS: Final = dict(zip("\n ~～–—-：∶:.,/", "  -----:::.,/", strict=True)) | {"": "h"}
 
@@ -77,7 +79,9 @@ class Table:
                 note(changes, name, text[start:at], after.strip())
             said.append(text[copied:start])
             if after:  # words of letters do not run together with what stands beside them
-                if after[0] in _LATIN and seen[start - 1 : start] in _LATIN:
+                if after[0] in _LATIN and (
+                    seen[start - 1 : start] in _LATIN or (start > 1 and _APOSTROPHE.match(seen, start - 2))
+                ):
                     said.append(" ")
                 said.append(after)
                 if after[-1] in _LATIN and at < end and seen[at] in _LATIN:
