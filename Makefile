@@ -3,6 +3,7 @@ PYTHON ?= python3.11
 BIN := .venv/bin
 STRESS_SECONDS ?= 120
 TOOLS := redis-server nginx prometheus chromium
+RESULTS = bench/results/$(shell date +%Y-%m-%d)
 VENDORED := eventsource-parser@3.1.1
 
 .PHONY: help venv run test tools check bench stress package vendor clean
@@ -11,7 +12,7 @@ help:
 	@echo 'make run     serve at http://127.0.0.1:8000, with the shipped voices'
 	@echo 'make test    the tests'
 	@echo 'make check   format, lint, types and tests: what every commit must pass'
-	@echo 'make bench   how fast the voices are on this machine'
+	@echo 'make bench   the figures of record on this machine, about a quarter of an hour; a report in bench/results/'
 	@echo 'make stress  for minutes: random text, ten million records through a ring, workers killed under load'
 	@echo 'make package sdist and wheel in dist/, tried in an environment of their own'
 	@echo 'make vendor  what the web page takes from npm, anew; it is committed, so that nothing else needs npm'
@@ -27,7 +28,7 @@ venv: .venv/ready
 # To serve takes a tenth of what tests and training take: who wants to hear something must not wait for PyTorch.
 .venv/serves: pyproject.toml
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --editable .
+	$(BIN)/pip install --quiet --editable '.[aac]'
 	@touch $@
 
 run: .venv/serves
@@ -51,8 +52,16 @@ check: venv tools
 	$(BIN)/python -m pytest -q
 
 bench: venv
-	$(BIN)/python -m bench engine --pack standard
-	$(BIN)/python -m bench engine --pack light
+	$(BIN)/python run.py bench engine --pack standard
+	$(BIN)/python run.py bench engine --pack light
+	$(BIN)/python run.py bench memory
+	$(BIN)/python run.py bench frontend
+	$(BIN)/python run.py bench ring
+	$(BIN)/python run.py bench efficiency --rounds 3 --json $(RESULTS)-efficiency.json
+	$(BIN)/python run.py bench seed --json $(RESULTS)-seed.json --html $(RESULTS)-seed.html
+	$(BIN)/python run.py bench http --users 1,50 --wait 1-3 --length paragraph --stream --json $(RESULTS)-first-audio.json
+	$(BIN)/python run.py bench coldstart --rounds 1 --json $(RESULTS)-coldstart.json
+	@for last in bench/results/*-seed.json; do $(BIN)/python run.py bench compare $$last $(RESULTS)-seed.json; break; done
 
 stress: venv
 	STRESS_SECONDS=$(STRESS_SECONDS) $(BIN)/python -m pytest -q -m stress
