@@ -141,9 +141,8 @@ def _affinity() -> set[int]:
 def _quota_cpus(root: Path) -> float:
     """The smallest quota of the control group and of those around it."""
     pairs = [_text(folder / "cpu.max").partition(" ")[::2] for folder in control_groups(root, "")]
-    pairs += [
-        (_text(folder / "cpu.cfs_quota_us"), _text(folder / "cpu.cfs_period_us")) for folder in control_groups(root, "cpu")
-    ]
+    older = control_groups(root, "cpu")
+    pairs += [(_text(folder / "cpu.cfs_quota_us"), _text(folder / "cpu.cfs_period_us")) for folder in older]
     return min((_cpus(quota, period) for quota, period in pairs), default=math.inf)
 
 

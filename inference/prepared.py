@@ -95,8 +95,8 @@ def _cpu() -> str:
 
 
 def check_ours(path: Path) -> None:
-    """PermissionError if others could write there: their model would be run as our own. What the administrator wrote is no
-    worse than we are: a container image may bring its cache along.
+    """PermissionError if others could write there: their model would be run as our own. What the administrator wrote is
+    no worse than we are: a container image may bring its cache along.
     """
     status = path.stat()
     if status.st_uid not in {0, os.geteuid()} or status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):

@@ -1,13 +1,13 @@
 """The process that workers are forked from. It has loaded what all of them need, and they share that memory.
 
-    server ── spawns ──► zygote: dictionaries, numpy, onnxruntime; one thread, no model
+    server ── spawns ──► zygote: dictionaries, numpy, onnxruntime; no model
        │ ── order ───────► │ what the worker is to be, and its channel
        │                   ├─ forks a go-between, which forks the worker and ends at once:
        │ ◄── its number ───┘ so the worker is the server's own child, who hears of its end
 
 Of 180 MiB that a worker had for itself when each was spawned, 40 are left, and one that dies is replaced in a tenth of
-the time. The zygote is spawned, so nothing of the server's event loop is in it; it never runs a model, so nothing of
-onnxruntime's threads is in what it forks.
+the time. The zygote is spawned, so nothing of the server's event loop is in it; it never runs a model, so there is but
+one thread of onnxruntime's in it, which sleeps.
 """
 
 from __future__ import annotations
@@ -27,6 +27,8 @@ from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+import psutil
+
 from inference.heap import give_back
 from inference.protocol import WorkerSpec
 from shm.channel import Address
@@ -37,8 +39,6 @@ if TYPE_CHECKING:
 
 PRELOAD: Final = ("inference.parallel", "inference.voice")
 """What workers need beside the front end: the packs' own engine, and onnxruntime with it."""
-TRIES: Final = 2
-"""The zygote may have died since it was last used; a new one that dies as well will not be saved by a third."""
 FORK_S: Final = 2.0
 """For a zygote that has loaded to fork: it takes some ms. One that is stopped, or on a machine that stands still, is
 replaced, which takes as long."""
@@ -97,29 +97,35 @@ class Zygote:
         self._lock = threading.Lock()
         self._process: SpawnProcess | None = None
         self._door: socket.socket | None = None
+        self._wanted = False
 
     def fork(self, spec: WorkerSpec, address: Address) -> WorkerProcess:
         """A new worker. Blocks for some ms, or seconds when the zygote must be spawned. OSError if it cannot be had."""
         order = pickle.dumps(_Order(spec, address.segment, address.to_guest_bytes))
         with self._lock:
-            for left in reversed(range(TRIES)):
+            try:
                 try:
-                    return WorkerProcess(self._fork(order, address.bell.fileno()))
-                except (EOFError, ConnectionError, TimeoutError) as error:
+                    door = self._open_door()
+                    socket.send_fds(door, [order], [address.bell.fileno()])
+                except ConnectionError:  # it has died since it was last used
                     self._end()
-                    if not left:
-                        raise OSError("the process that workers are forked from does not come up") from error
-        raise AssertionError("every try returns or raises: this is a bug")
+                    door = self._open_door()
+                    socket.send_fds(door, [order], [address.bell.fileno()])
+                return WorkerProcess(_answer(door))
+            except (EOFError, ConnectionError, TimeoutError) as error:
+                # Perhaps it has forked: nobody may be given the same channel again.
+                self._end()
+                raise OSError("the process that workers are forked from does not come up, or not answer") from error
 
     def revive(self) -> None:
-        """Spawn it, if it has died. Blocks for seconds then; what forks meanwhile waits."""
+        """Spawn it again, if it was spawned before and does not run. Blocks for seconds then; what forks waits."""
         with self._lock:
-            if self._process is None or self._process.is_alive():
+            if not self._wanted or (self._process is not None and self._process.is_alive() and not self._stopped()):
                 return
             self._end()
             try:
-                self._door = self._spawn()
-            except (EOFError, TimeoutError) as error:
+                self._open_door()
+            except (EOFError, ConnectionError, TimeoutError) as error:
                 self._end()
                 raise OSError("the process that workers are forked from does not come up") from error
 
@@ -131,20 +137,18 @@ class Zygote:
     def close(self) -> None:
         """End it. Workers go on."""
         with self._lock:
+            self._wanted = False
             self._end()
 
-    def _fork(self, order: bytes, bell: int) -> int:
+    def _open_door(self) -> socket.socket:
         if self._door is None:
+            self._wanted = True
             self._door = self._spawn()
-        self._door.settimeout(FORK_S)
-        socket.send_fds(self._door, [order], [bell])
-        answer = self._door.recv(_RECORD_BYTES)
-        if not answer:
-            raise EOFError
-        pid, error = pickle.loads(answer)  # noqa: S301  (our own process's)
-        if pid is None:
-            raise OSError(f"no worker could be forked: {error}")
-        return int(pid)
+            self._door.settimeout(FORK_S)
+        return self._door
+
+    def _stopped(self) -> bool:
+        return self.pid is not None and psutil.Process(self.pid).status() == psutil.STATUS_STOPPED
 
     def _spawn(self) -> socket.socket:
         # Whoever is orphaned below us becomes our child: so do the workers, once their go-between has ended.
@@ -172,6 +176,16 @@ class Zygote:
             self._process.join()
             self._process.close()
             self._process = None
+
+
+def _answer(door: socket.socket) -> int:
+    answer = door.recv(_RECORD_BYTES)
+    if not answer:
+        raise EOFError
+    pid, error = pickle.loads(answer)  # noqa: S301  (our own process's)
+    if pid is None:
+        raise OSError(f"no worker could be forked: {error}")
+    return int(pid)
 
 
 def _live(door: socket.socket, preload: tuple[str, ...]) -> None:

@@ -159,7 +159,7 @@ class SpeechGateway:
             raise ShuttingDown("the server is shutting down; another instance may serve this", retry_after_s=1.0)
         if not pool.ready_within(self._settings.max_queue_s):
             raise EngineUnavailable(f"no worker of engine {pool.engine} is up; one is being started", retry_after_s=1.0)
-        wait_s = pool.seconds_for(self._backlog_s[pool.engine])
+        wait_s = pool.seconds_for(self._takes[pool.engine].owed_before_s(request.priority))
         own_s = 0.0 if request.streamed else pool.seconds_for(request.audio_s)
         # Where nobody waits, it is tried, however short its time is.
         bound_s = min(self._settings.max_queue_s, max(0.0, request.deadline_s / DOUBT - own_s))

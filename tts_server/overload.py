@@ -65,10 +65,11 @@ class Overload:
     async def watch(self) -> None:
         """Look once a second, until cancelled."""
         loop = asyncio.get_running_loop()
-        share = self._cpu_share or (await asyncio.to_thread(CpuMeter)).share
+        share = self._cpu_share
         while True:
             await asyncio.sleep(LOOK_S)
             try:
+                share = share or (await asyncio.to_thread(CpuMeter)).share
                 self._cpu = await asyncio.to_thread(share)
                 self.observe(loop.time())
             except Exception as error:  # whatever it is, the watch goes on

@@ -100,7 +100,7 @@ class _Worker:
     beat: int = 0
     beat_s: float = 0.0
     working_s: float | None = None
-    """Since when it has worked without a stop, and was not looked at; None if it has just begun."""
+    """Since when it has worked without a stop, and its pace was not looked at; None if it has nothing to do."""
     made_s: float = 0.0
     """Audio that it has made since."""
 
@@ -323,6 +323,8 @@ class Pool:
         return 0 if worker.alone else min(worker.ready.capacity, 2 * self._limits.jobs) - len(worker.held)
 
     def _send(self, worker: _Worker, batch: list[Job]) -> None:
+        if worker.working_s is None:
+            worker.working_s, worker.made_s = self._loop.time(), 0.0
         for job in batch:
             job.move(JobState.DISPATCHED)
             worker.held[job.id] = job
@@ -416,18 +418,15 @@ class Pool:
 
     def _keep_pace(self, worker: _Worker, audio_s: float) -> None:
         """A worker has made so much; how fast it goes shows while it has more to do."""
-        now_s = self._loop.time()
         if worker.working_s is None:
-            worker.working_s, worker.made_s = now_s, 0.0
-        else:
-            worker.made_s += audio_s
+            return
+        worker.made_s += audio_s
         if worker.made_s > PACE_OVER_S:
-            pace = (now_s - worker.working_s) / worker.made_s
-            known = self._pace if now_s - self._paced_s < PACE_LASTS_S else pace
-            self._pace, self._paced_s = known + 0.1 * (pace - known), now_s
+            now_s = self._loop.time()
+            known = self._pace if now_s - self._paced_s < PACE_LASTS_S else self._cost
+            pace = min((now_s - worker.working_s) / worker.made_s, 4 * known)  # as above
+            self._pace, self._paced_s = known + 0.2 * (pace - known), now_s
             worker.working_s, worker.made_s = now_s, 0.0
-        if not worker.held:
-            worker.working_s = None
 
     def _script(self, worker: _Worker, script: Script) -> None:
         job = worker.held.get(script.job_id)
@@ -445,6 +444,8 @@ class Pool:
         del worker.held[job.id]
         if not worker.held:
             worker.alone = False
+            if not self._batcher:  # else it is given more at once
+                worker.working_s = None
 
     def _fail(self, job: Job, error: TTSError) -> None:
         job.move(JobState.FAILED)
@@ -461,7 +462,9 @@ class Pool:
             worker = await self._start_worker(number)
         except Exception as error:  # no memory, no processes, no files: they may be given back
             log.error("a worker cannot be started", engine=self.engine, worker=number, exc_info=error)  # noqa: TRY400
-            self._spawn_soon(number, LONGEST_DELAY_S)
+            delay_s = self._delays_s[number]
+            self._delays_s[number] = min(delay_s * 2, LONGEST_DELAY_S)
+            self._spawn_soon(number, delay_s)
             return
         self._workers[number] = worker
         self._loop.add_reader(worker.channel.bell.fileno(), self._heard, worker)
@@ -501,7 +504,6 @@ class Pool:
 
     def _lost(self, worker: _Worker, reason: str, *, collect: bool = False) -> None:
         """The worker is dead, or as good as dead. Its jobs go on elsewhere, and another takes its place."""
-        killed = _was_killed(worker.process)
         worker.process.kill()
         while collect and self._collect(worker):  # what it has said is said
             pass
@@ -525,12 +527,11 @@ class Pool:
         delay_s = self._delays_s[worker.number]
         if worker.state is WorkerState.STARTING:
             self._delays_s[worker.number] = min(delay_s * 2, LONGEST_DELAY_S)
-            self._bad_start(killed=killed)
         self._spawn_soon(worker.number, 0.0 if reason == "recycled" else delay_s)
         log.warning("worker lost", engine=self.engine, worker=worker.number, reason=reason, jobs=len(held))
         self._metrics.worker_restarted(self.engine, reason)
         self._hang_up(worker)
-        self._run(self._bury(worker.process))
+        self._run(self._bury(worker.process, starting=worker.state is WorkerState.STARTING))
         self._changed.set()
         self._dispatch()
 
@@ -569,9 +570,11 @@ class Pool:
         except Exception as error:  # memory that is still looked at is given back later
             log.error("a worker's memory cannot be closed", worker=worker.number, exc_info=error)  # noqa: TRY400
 
-    async def _bury(self, process: WorkerProcess) -> None:
+    async def _bury(self, process: WorkerProcess, *, starting: bool = False) -> None:
         process.kill()
         await asyncio.to_thread(process.join)
+        if starting:  # only now is it known what it died of
+            self._bad_start(killed=process.exitcode == -signal.SIGKILL)
 
     # --- watching ---------------------------------------------------------------------------------------------------
 
@@ -654,11 +657,6 @@ def _join(processes: list[WorkerProcess], within_s: float) -> None:
     until_s = time.monotonic() + within_s
     for process in processes:
         process.join(max(0.0, until_s - time.monotonic()))
-
-
-def _was_killed(process: WorkerProcess) -> bool:
-    process.join(0)  # its end may be heard before it can be waited for
-    return process.exitcode == -signal.SIGKILL
 
 
 def _resident_bytes(pids: list[int]) -> dict[int, int]:

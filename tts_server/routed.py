@@ -29,6 +29,10 @@ _ELSEWHERE: Final = (EngineFailed, EngineUnavailable, QueueFull)
 """What another engine may do better. All else is the caller's, the clock's or the server's."""
 
 
+LEAST_LATE_S: Final = 0.5
+"""No engine is called late sooner, however hurried a caller is: a worker may just be replaced."""
+
+
 class Routed:
     """A request on its way: the `Speech` that its caller iterates over; behind it that of the engine that speaks."""
 
@@ -187,6 +191,10 @@ class Routed:
                     raise
                 self._settle(self._verdict(error))
                 await self._move(error, error.code)
+            except DeadlineExceeded:
+                if self._late_in_s() <= 0:
+                    self._settle("late")
+                raise
             else:
                 self._settle("ok" if self._late_in_s() > 0 else "late")
                 return pieces, first
@@ -197,7 +205,7 @@ class Routed:
             return await anext(pieces, None)
         try:
             async with asyncio.timeout(None) as patience:
-                self._look_again(patience, self._router.settings.breaker_late_s)
+                self._look_again(patience, self._late_s)
                 try:
                     return await anext(pieces, None)
                 finally:
@@ -205,8 +213,12 @@ class Routed:
         except TimeoutError:
             if not patience.expired():
                 raise
-            late_s = self._router.settings.breaker_late_s
-            raise _Late(f"the engine gave no audio within {late_s:g} s") from None
+            raise _Late(f"the engine gave no audio within {self._late_s:g} s") from None
+
+    @property
+    def _late_s(self) -> float:
+        """How long the engine may take: half of a short deadline, so that another can still answer in the rest."""
+        return min(self._router.settings.breaker_late_s, max(LEAST_LATE_S, self._request.deadline_s / 2))
 
     def _look_again(self, patience: asyncio.Timeout, after_s: float) -> None:
         self._looking = self._loop.call_later(after_s, self._look, patience)
@@ -219,13 +231,13 @@ class Routed:
         elif any(self._router.engine_of(voice).well for voice in self._voices):
             patience.reschedule(self._loop.time())
         else:
-            self._look_again(patience, self._router.settings.breaker_late_s)
+            self._look_again(patience, self._late_s)
 
     def _late_in_s(self) -> float:
         """Seconds until its first audio is late. It is not while it waits for its turn: that is not the engine's. But
         where nobody is there to be waited for, it is; unless that is its own doing.
         """
-        timings, late_s = self._speech.timings, self._router.settings.breaker_late_s
+        timings, late_s = self._speech.timings, self._late_s
         if timings.waiting and (self._engine.present or timings.suspected):
             return late_s
         return self._asked_s + timings.queue_s + late_s - self._loop.time()

@@ -17,7 +17,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, Protocol
 
-from tts_server.breaker import Bounds, Breaker, BreakerState
+from tts_server.breaker import ABSENT_S, Bounds, Breaker, BreakerState
 from tts_server.cache import Cache
 from tts_server.degradation import Level
 from tts_server.errors import ShuttingDown
@@ -120,7 +120,7 @@ class Router:
         self._live = 0
         self._idle = asyncio.Event()
         self._draining = False
-        self._watching: asyncio.Task[None] | None = None
+        self._watching: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
         """Start every engine. StartError says why that cannot be."""
@@ -129,7 +129,7 @@ class Router:
         for backend in self._backends:
             self._add(backend)
         self._voices = tuple(voice for backend in self._backends for voice in backend.voices())
-        self._watching = asyncio.create_task(self.overload.watch())
+        self._watching = [asyncio.create_task(self.overload.watch()), asyncio.create_task(self._attend())]
 
     async def drain(self, timeout_s: float) -> int:
         """Take nothing new, let what is accepted finish, then cancel the rest: how many that were."""
@@ -144,10 +144,19 @@ class Router:
 
     async def stop(self) -> None:
         """End what runs."""
-        if self._watching is not None:
-            self._watching.cancel()
-            await asyncio.wait({self._watching})
+        for task in self._watching:
+            task.cancel()
+        if self._watching:
+            await asyncio.wait(self._watching)
         await asyncio.gather(*(backend.stop() for backend in self._backends))
+
+    async def _attend(self) -> None:
+        """Look whether engines are there, also when nobody asks for them."""
+        while True:
+            await asyncio.sleep(ABSENT_S / 2)
+            now_s = asyncio.get_running_loop().time()
+            for engine in self._engines.values():
+                engine.breaker.attend(now_s, present=engine.present)
 
     # --- the contract -----------------------------------------------------------------------------------------------
 

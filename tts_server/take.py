@@ -63,12 +63,16 @@ class Takes:
         """What others may join, by its key."""
         self.ids = itertools.count(1)
         self._open: set[_Shared] = set()
-        self._owed_s = 0.0
+        self._owed_s: dict[int, float] = {}  # by priority
 
     @property
     def owed_s(self) -> float:
         """Audio that accepted requests wait for and that is still to be made, about."""
-        return self._owed_s
+        return sum(self._owed_s.values())
+
+    def owed_before_s(self, priority: int) -> float:
+        """The part of it that is spoken before a new request of that priority."""
+        return sum(owed_s for other, owed_s in self._owed_s.items() if other <= priority)
 
     def of(self, request: SpeechRequest) -> str:
         """What lines depend on beside their phones, as a part of keys; empty if nothing is to be shared or kept."""
@@ -109,11 +113,11 @@ class Takes:
         if work.key and self.under_way.get(work.key) is work:
             del self.under_way[work.key]
         if not self._open:
-            self._owed_s = 0.0  # sums of floats drift
+            self._owed_s.clear()  # sums of floats drift
 
-    def owe(self, audio_s: float) -> None:
+    def owe(self, audio_s: float, priority: int) -> None:
         """Keep count; negative when it has been made."""
-        self._owed_s += audio_s
+        self._owed_s[priority] = self._owed_s.get(priority, 0.0) + audio_s
 
 
 class _Shared(ABC):
@@ -235,7 +239,7 @@ class _Shared(ABC):
 
     def _owe(self, audio_s: float) -> None:
         self._owed_s += audio_s
-        self._takes.owe(audio_s)
+        self._takes.owe(audio_s, self.request.priority)
 
     def _stop(self) -> None:
         if self._search is not None:

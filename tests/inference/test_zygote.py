@@ -85,19 +85,44 @@ def test_what_is_loaded_lies_in_memory_once(zygote: Zygote) -> None:
         assert memory.uss < memory.rss / 3
 
 
-@pytest.mark.parametrize("signal_number", [signal.SIGKILL, signal.SIGSTOP], ids=["killed", "stopped"])
-def test_a_zygote_that_is_lost_is_replaced_and_its_workers_go_on(
-    monkeypatch: pytest.MonkeyPatch, signal_number: signal.Signals
-) -> None:
+def test_a_zygote_that_is_killed_is_replaced_and_its_workers_go_on() -> None:
     with closing(Zygote()) as zygote, worker(zygote) as (_, older):
         heard(older)
         assert zygote.pid is not None
-        monkeypatch.setattr(zygotes, "FORK_S", 0.5)
-        os.kill(zygote.pid, signal_number)
+        os.kill(zygote.pid, signal.SIGKILL)
+        while psutil.Process(zygote.pid).status() != psutil.STATUS_ZOMBIE:
+            pass
         with worker(zygote) as (_, newer):
             heard(newer)
             assert speaks(older)
             assert speaks(newer)
+
+
+def test_of_a_zygote_that_does_not_answer_nothing_more_is_asked_for_the_same_channel(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(zygotes, "FORK_S", 0.5)
+    with closing(Zygote()) as zygote, worker(zygote) as (_, older):
+        heard(older)
+        assert zygote.pid is not None
+        os.kill(zygote.pid, signal.SIGSTOP)
+        with pytest.raises(OSError, match="not answer"), worker(zygote):
+            pass
+        with worker(zygote) as (_, newer):
+            heard(newer)
+            assert speaks(older)
+
+
+def test_a_zygote_that_is_stopped_is_replaced_before_it_is_needed(zygote: Zygote) -> None:
+    with worker(zygote):
+        pass
+    old = zygote.pid
+    assert old is not None
+    os.kill(old, signal.SIGSTOP)
+    while psutil.Process(old).status() != psutil.STATUS_STOPPED:
+        pass
+    zygote.revive()
+    assert zygote.pid not in {old, None}
 
 
 def test_a_zygote_that_has_died_can_be_replaced_before_it_is_needed(zygote: Zygote) -> None:

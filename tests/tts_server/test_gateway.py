@@ -371,7 +371,7 @@ async def test_the_wait_is_told_by_the_clock_and_not_by_what_workers_say_of_them
         pool = gateway._pools["standard"]
         await hear(gateway, ask(gateway, LONG))
         before_s = pool.seconds_for(60.0)
-        await hear(gateway, ask(gateway, LONG * 2, pitch_semitones=SLOW))  # it says that each line took a millisecond
+        await hear(gateway, ask(gateway, LONG * 10, pitch_semitones=SLOW))  # it says that each line took a millisecond
         assert pool.seconds_for(60.0) > 3 * before_s
 
 

@@ -6,7 +6,7 @@ import asyncio
 import types
 from collections.abc import Callable, Coroutine, Generator
 from functools import partial
-from typing import Any
+from typing import Any, Final, cast
 
 from aiohttp import web
 
@@ -15,11 +15,16 @@ class ClientGone(Exception):
     """Nobody takes what is sent."""
 
 
+LEAST_BYTES: Final = 1 << 16
+"""Of a long answer, to be taken in each time that a client may take nothing: 2 kB/s with the default of 30 s. Who takes
+less would hold it for hours."""
+
+
 async def send(
     sending: Coroutine[Any, Any, object], within_s: float, transport: asyncio.BaseTransport | None = None
 ) -> None:
     """Await what writes. ClientGone if the connection is lost, or it has not been taken after so long; if the transport
-    is given, only when nothing at all has been taken for so long.
+    is given, only when less than `LEAST_BYTES` of it have been taken in so long.
 
     Most of what is written is taken at once: a clock is set only for what has to wait.
     """
@@ -41,11 +46,10 @@ async def send(
 
 
 class _Watch:
-    """Cuts a connection whose other side takes nothing of what waits to be sent."""
+    """Cuts a connection whose other side takes next to nothing of what waits to be sent."""
 
     def __init__(self, transport: asyncio.BaseTransport, within_s: float) -> None:
-        assert isinstance(transport, asyncio.WriteTransport), "answers go to what can be written to: this is a bug"  # noqa: S101
-        self._transport = transport
+        self._transport = cast("asyncio.WriteTransport", transport)  # uvloop's are none by their class
         self._within_s = within_s
         self._look_again()
 
@@ -54,7 +58,7 @@ class _Watch:
         self.timer = asyncio.get_running_loop().call_later(self._within_s, self._look)
 
     def _look(self) -> None:
-        if self._transport.get_write_buffer_size() < self._left_bytes:
+        if self._transport.get_write_buffer_size() <= self._left_bytes - LEAST_BYTES:
             self._look_again()
         else:
             self._transport.abort()  # who waits to write is told

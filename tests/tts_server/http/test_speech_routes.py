@@ -7,13 +7,16 @@ import io
 import logging
 import threading
 import wave
+from collections.abc import Callable
+from contextlib import closing
 from typing import Any
 
 import aiohttp
 import numpy as np
 import numpy.typing as npt
 import pytest
-from aiohttp.test_utils import TestClient
+import uvloop
+from aiohttp.test_utils import BaseTestServer, TestClient, TestServer
 
 from tests.tts_server.http.conftest import Serve
 from tests.tts_server.http.fakes import MALE, PIECE_SAMPLES, RATE_HZ, FakeGateway, FakeMeter, pcm_of
@@ -26,7 +29,9 @@ from tts_server.errors import (
     ShuttingDown,
     TTSError,
 )
-from tts_server.http.services import Limits
+from tts_server.http.app import create_app
+from tts_server.http.encoders import Encoders
+from tts_server.http.services import Limits, Services
 
 Client = TestClient[Any, Any]
 Connection = tuple[asyncio.StreamReader, asyncio.StreamWriter]
@@ -282,9 +287,9 @@ async def test_an_encoder_is_given_up_when_the_engine_fails(serve: Serve, gatewa
     assert await asyncio.to_thread(encoder.aborted.wait, 10)
 
 
-async def _ask_for_more_than_sockets_hold(client: Client, stream: bytes) -> Connection:
+async def _ask_for_more_than_sockets_hold(server: Client | BaseTestServer, stream: bytes) -> Connection:
     """24 MB, by a client that buffers next to nothing."""
-    reader, writer = await asyncio.open_connection(client.host, client.port, limit=2048)
+    reader, writer = await asyncio.open_connection(server.host, server.port, limit=2048)
     body = b'{"text":"%b","format":"pcm","stream":%b}' % (b"a" * 5_000, stream)
     writer.write(b"POST /api/tts HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n")
     writer.write(b"Content-Length: %d\r\n\r\n%b" % (len(body), body))
@@ -304,21 +309,30 @@ async def test_a_client_that_takes_nothing_is_cut_off(
     del reader
 
 
-async def test_a_client_that_is_slow_but_steady_gets_all_of_it(serve: Serve, meter: FakeMeter) -> None:
-    client = await serve(Limits(write_timeout_s=0.5))
-    reader, writer = await _ask_for_more_than_sockets_hold(client, b"false")
-    head = await reader.readuntil(b"\r\n\r\n")
-    left = 2 * PIECE_SAMPLES * 5_000
-    assert b"Content-Length: %d\r\n" % left in head
-    while left:
-        part = await reader.read(min(left, 1 << 20))
-        assert part, "the connection was cut"
-        left -= len(part)
-        if left % 8 == 0 and left > 1 << 22:
-            await asyncio.sleep(0.01)  # all of them together take far longer than it may take nothing
-    await meter.counted.wait()
+async def _reads_slowly_but_steadily() -> None:
+    meter = FakeMeter()
+    with closing(Encoders(1)) as encoders:
+        services = Services(FakeGateway(), meter, encoders, Limits(write_timeout_s=0.5))
+        async with TestServer(create_app(services, version="1")) as server:
+            reader, writer = await _ask_for_more_than_sockets_hold(server, b"false")
+            head = await reader.readuntil(b"\r\n\r\n")
+            left = 2 * PIECE_SAMPLES * 5_000
+            assert b"Content-Length: %d\r\n" % left in head
+            while left:
+                part = await reader.read(min(left, 1 << 16))
+                assert part, "the connection was cut"
+                left -= len(part)
+                if left % 16 == 0:
+                    await asyncio.sleep(0.001)  # all of them together take longer than it may take nothing
+            await meter.counted.wait()
+            writer.transport.abort()
     assert meter.requests == [("/api/tts", 200)]
-    writer.transport.abort()
+
+
+@pytest.mark.parametrize("new_loop", [asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
+def test_a_client_that_is_slow_but_steady_gets_all_of_it(new_loop: Callable[[], asyncio.AbstractEventLoop]) -> None:
+    with asyncio.Runner(loop_factory=new_loop) as runner:
+        runner.run(_reads_slowly_but_steadily())
 
 
 async def test_a_body_that_does_not_arrive_is_not_waited_for(serve: Serve) -> None:
