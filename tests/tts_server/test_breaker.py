@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.strategies import floats
 from tts_server.breaker import LONGEST_OPEN_S, Bounds, Breaker, BreakerState, Verdict
 
 CLOSED, HALF_OPEN, OPEN = BreakerState.CLOSED, BreakerState.HALF_OPEN, BreakerState.OPEN
@@ -165,7 +166,7 @@ def test_who_is_away_for_a_moment_is_waited_for(breaker: Breaker, told: Told) ->
 
 
 Steps = st.lists(
-    st.tuples(st.floats(0.0, 3.0), st.sampled_from(["admit", "ok", "failed", "late", None, "broke", "trip"])),
+    st.tuples(floats(0.0, 3.0), st.sampled_from(["admit", "ok", "failed", "late", None, "broke", "trip"])),
     max_size=200,
 )
 

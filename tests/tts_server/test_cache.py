@@ -327,7 +327,7 @@ def _results(gateway: SpeechGateway) -> Any:
 
 
 async def _until(fact: Any) -> None:
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(180):  # on a crowded machine Redis is often too slow to be asked
         while not fact():  # noqa: ASYNC110  (counters have no event)
             await asyncio.sleep(0.01)
 

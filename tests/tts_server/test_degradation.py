@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.strategies import floats
 from tts_server.degradation import Bounds, Degradation, Level
 
 BOUNDS = Bounds(cpu=0.9, recover_cpu=0.8, after_s=10.0, recover_s=10.0, fallback_wait_s=1.0, refuse_wait_s=5.0)
@@ -79,14 +80,14 @@ def test_settings_that_contradict_one_another_do_no_harm() -> None:
     assert run([(0.4, 99.0)] * 100, degradation, from_s=100)[-1] == 0
 
 
-Shares = st.sampled_from([0.0, 0.79, 0.8, 0.85, 0.9, 0.91, 1.0]) | st.floats(0.0, 1.0)
-Waits = st.sampled_from([0.0, 0.4, 0.6, 1.0, 1.1, 2.4, 2.6, 5.1, 60.0]) | st.floats(0.0, 60.0)
+Shares = st.sampled_from([0.0, 0.79, 0.8, 0.85, 0.9, 0.91, 1.0]) | floats(0.0, 1.0)
+Waits = st.sampled_from([0.0, 0.4, 0.6, 1.0, 1.1, 2.4, 2.6, 5.1, 60.0]) | floats(0.0, 60.0)
 
 
 @st.composite
 def looks(draw: st.DrawFn) -> list[tuple[float, float, float]]:
     """When, how busy, how long: some hold for a while, and some come late."""
-    spans = draw(st.lists(st.tuples(Shares, Waits, st.integers(1, 25), st.floats(0.5, 3.0)), max_size=20))
+    spans = draw(st.lists(st.tuples(Shares, Waits, st.integers(1, 25), floats(0.5, 3.0)), max_size=20))
     found, now_s = [], 0.0
     for cpu, wait_s, count, step_s in spans:
         for _ in range(count):

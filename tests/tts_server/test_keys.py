@@ -354,7 +354,8 @@ async def test_a_running_server_sees_what_changes(
     await asyncio.to_thread(file.write_text, "broken")
     await next_look()
     assert store.find(ann) is not None
-    assert [record.message for record in caplog.records] == ["keys not read again, the old ones stay"]
+    # more than once, if it was looked at while it was being written
+    assert {record.message for record in caplog.records} == {"keys not read again, the old ones stay"}
     await asyncio.to_thread(file.unlink)
     _add(file, "bob")
     await next_look()
