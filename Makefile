@@ -61,7 +61,8 @@ bench: venv
 	$(BIN)/python run.py bench seed --json $(RESULTS)-seed.json --html $(RESULTS)-seed.html
 	$(BIN)/python run.py bench http --users 1,50 --wait 1-3 --length paragraph --stream --json $(RESULTS)-first-audio.json
 	$(BIN)/python run.py bench coldstart --rounds 1 --json $(RESULTS)-coldstart.json
-	@for last in bench/results/*-seed.json; do $(BIN)/python run.py bench compare $$last $(RESULTS)-seed.json; break; done
+	@last=$$(ls bench/results/*-seed.json | grep -vF $(RESULTS) | tail -1); \
+	if [ -n "$$last" ]; then $(BIN)/python run.py bench compare $$last $(RESULTS)-seed.json; fi
 
 stress: venv
 	STRESS_SECONDS=$(STRESS_SECONDS) $(BIN)/python -m pytest -q -m stress

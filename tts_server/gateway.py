@@ -38,7 +38,7 @@ CUSHION: Final = 0.5
 wanted whole: else the lines of a book would all go before a greeting that comes later."""
 
 ZYGOTE_EVERY_S: Final = 1.0
-"""Between two looks at it; each costs a microsecond."""
+"""Between two looks at it, in a thread: a tenth of a millisecond each."""
 DOUBT: Final = 1.25
 """By how much an estimate of time may be too small. Who is let in and then expires has cost others their time."""
 PATIENCE_S: Final = 1.0

@@ -323,7 +323,7 @@ class Pool:
         return 0 if worker.alone else min(worker.ready.capacity, 2 * self._limits.jobs) - len(worker.held)
 
     def _send(self, worker: _Worker, batch: list[Job]) -> None:
-        if worker.working_s is None:
+        if batch and worker.working_s is None:
             worker.working_s, worker.made_s = self._loop.time(), 0.0
         for job in batch:
             job.move(JobState.DISPATCHED)

@@ -375,6 +375,46 @@ async def test_the_wait_is_told_by_the_clock_and_not_by_what_workers_say_of_them
         assert pool.seconds_for(60.0) > 3 * before_s
 
 
+async def test_what_is_given_up_says_nothing_about_the_pace(voices_dir: Path, tmp_path: Path) -> None:
+    async with running(voices_dir, tmp_path, workers=1) as gateway:
+        pool = gateway._pools["standard"]
+        await hear(gateway, ask(gateway, LONG))
+        before_s = pool.seconds_for(60.0)
+        tasks = [asyncio.create_task(hear(gateway, ask(gateway, LONG, pitch_semitones=SLOW))) for _ in range(4)]
+        (worker,) = pool._workers.values()
+        while not worker.held:  # noqa: ASYNC110  (workers have no event)
+            await asyncio.sleep(0)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.sleep(1.0)  # nobody works, and that is no slow work
+        await hear(gateway, ask(gateway, LONG * 2))
+        assert pool.seconds_for(60.0) <= 1.1 * before_s
+
+
+async def test_workers_killed_as_they_start_are_not_held_against_the_shared_weights(
+    voices_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with running(voices_dir, tmp_path, workers=1) as gateway:
+        pool = gateway._pools["standard"]
+        bury, buried = pool._bury, asyncio.Queue[bool]()
+
+        async def tell(process: Any, *, starting: bool = False) -> None:
+            await bury(process, starting=starting)
+            buried.put_nowait(starting)
+
+        monkeypatch.setattr(pool, "_bury", tell)
+        starts = 0
+        os.kill(pids(gateway)[0], signal.SIGKILL)
+        while starts < pools.BAD_STARTS:
+            for worker in list(pool._workers.values()):
+                if worker.state is pools.WorkerState.STARTING:
+                    os.kill(worker.pid, signal.SIGKILL)
+                    starts += await buried.get()
+            await asyncio.sleep(0)
+        assert pool._spec.cache_dir is not None
+
+
 async def test_who_could_not_be_answered_in_time_is_refused_unless_nobody_waits(
     voices_dir: Path, tmp_path: Path
 ) -> None:

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tts_server import breaker
+from tts_server import breaker, routed, router
 from tts_server.batcher import PRIORITY_STEP_S
 from tts_server.breaker import BreakerState
 from tts_server.config import Settings
@@ -318,6 +318,33 @@ async def test_who_cannot_be_helped_elsewhere_is_waited_for(trouble: str, others
         at.first.release.set()
         assert await hearing == "first"
         assert at.second.asked == []
+
+
+async def test_of_a_short_deadline_half_is_left_for_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(routed, "LEAST_LATE_S", 0.01)
+    async with house(breaker_late_s=60.0) as at:
+        at.first.plan = always(Plan(hangs_at=0))
+        assert await hear(at.router, ask(deadline_s=0.2)) == "second"
+        at.first.release.set()
+
+
+async def test_a_deadline_that_passes_in_an_engines_hands_counts_against_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(routed, "LEAST_LATE_S", 0.0)
+    async with house(breaker_min_requests=2) as at:
+        at.first.plan = always(Plan(failure=DeadlineExceeded("too late")))
+        for _ in range(2):
+            with pytest.raises(DeadlineExceeded):
+                await hear(at.router, ask("first", deadline_s=0.0))
+        assert at.state("first") is BreakerState.OPEN
+
+
+async def test_an_engine_that_went_away_is_noticed_though_nobody_asks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(router, "ABSENT_S", 0.01)
+    monkeypatch.setattr(breaker, "ABSENT_S", 0.01)
+    async with house() as at, asyncio.timeout(10):
+        at.first.is_ready = False
+        while at.state("first") is not BreakerState.OPEN:  # noqa: ASYNC110  (a breaker has no event)
+            await asyncio.sleep(0.001)
 
 
 async def test_who_is_late_goes_on_if_nobody_else_takes_it() -> None:
