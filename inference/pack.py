@@ -61,6 +61,7 @@ class Pack:
     sample_rate_hz: int
     hop_samples: int
     width: int
+    stride_frames: int
     context_frames: int
     precision: str
     prosody: Path
@@ -90,6 +91,7 @@ def load_pack(folder: Path) -> Pack:
         sample_rate_hz=int(fields["sample_rate_hz"]),  # JSON Schema takes 24000.0 for an integer,
         hop_samples=int(fields["hop_samples"]),
         width=int(fields["width"]),
+        stride_frames=int(fields.get("stride_frames", 1)),
         context_frames=int(fields["context_frames"]),
         precision=fields["precision"],
         prosody=_checked_graph(manifest, fields, "prosody"),

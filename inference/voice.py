@@ -160,9 +160,9 @@ class Voice:
         return self._decode([(prosody, first, last)])[0]
 
     def _decode(self, stretches: Sequence[tuple[Prosody, int, int]]) -> list[Floats]:
-        context, hop = self.pack.context_frames, self.pack.hop_samples
-        windows = [  # each stretch with what its sound depends on at both sides
-            (prosody, max(0, first - context), min(prosody.frame_count, last + context))
+        context, hop, stride = self.pack.context_frames, self.pack.hop_samples, self.pack.stride_frames
+        windows = [  # each stretch with what its sound depends on at both sides, from the first frame of a step
+            (prosody, max(0, first - context) // stride * stride, min(prosody.frame_count, last + context))
             for prosody, first, last in stretches
         ]
         if not any(end > start for _, start, end in windows):
@@ -170,10 +170,10 @@ class Voice:
         (audio,) = self._decoder.run(
             list(_DECODER_OUTPUTS),
             {
-                "frames": _stack([prosody.frames[start:end] for prosody, start, end in windows]),  # (B, T, D)
-                "log_f0": _stack([prosody.log_f0[start:end] for prosody, start, end in windows]),  # (B, T)
-                "voicing": _stack([prosody.voicing[start:end] for prosody, start, end in windows]),
-                "phase": _stack([prosody.phase[start:end] for prosody, start, end in windows]),
+                "frames": _stack([prosody.frames[start:end] for prosody, start, end in windows], stride),  # (B, T, D)
+                "log_f0": _stack([prosody.log_f0[start:end] for prosody, start, end in windows], stride),  # (B, T)
+                "voicing": _stack([prosody.voicing[start:end] for prosody, start, end in windows], stride),
+                "phase": _stack([prosody.phase[start:end] for prosody, start, end in windows], stride),
                 "start": np.array([start for _, start, _ in windows], np.int64),
             },
         )
@@ -216,11 +216,15 @@ def _phase(log_f0: Floats, hop_s: float) -> Floats:
     return np.where(phase < 1, phase, np.float32(0))  # float32 rounds 0.99999999 up to a whole cycle
 
 
-def _stack(rows: Sequence[Floats]) -> Floats:
-    """(B, T, …) from B arrays of (T, …), zeros after the shorter ones, which the decoder takes for their end."""
-    if len(rows) == 1:
+def _stack(rows: Sequence[Floats], stride: int) -> Floats:
+    """(B, T, …) from B arrays of (T, …), zeros after the shorter ones, which the decoder takes for their end.
+
+    T is a multiple of the stride.
+    """
+    longest = -(-max(len(row) for row in rows) // stride) * stride
+    if len(rows) == 1 and len(rows[0]) == longest:
         return rows[0][np.newaxis]
-    stacked = np.zeros((len(rows), max(len(row) for row in rows), *rows[0].shape[1:]), np.float32)
+    stacked = np.zeros((len(rows), longest, *rows[0].shape[1:]), np.float32)
     for target, row in zip(stacked, rows, strict=True):
         target[: len(row)] = row
     return stacked

@@ -31,6 +31,7 @@ class Plan:
     steps: tuple[tuple[str, int], ...] = (("standard", 17_000), ("light", 16_000))
     seed: int = 1
     minutes: float = math.inf
+    begin: Path | None = None
 
 
 SMOKE: Final = Plan(sentences=8, held_out=4, steps=(("light", 6),))
@@ -59,6 +60,7 @@ def _train_one(folder: Path, plan: Plan, size: str, steps: int) -> None:
         steps=steps,
         seed=plan.seed,
         minutes=plan.minutes,
+        pack=plan.begin / size if plan.begin else None,
     )
 
 
@@ -104,9 +106,10 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--folder", type=Path, default=Path("runs"), help="data and checkpoints (default: runs)")
     parser.add_argument("--voices", type=Path, default=VOICES, help="where the packs go (default: voices)")
     parser.add_argument("--minutes", type=float, default=math.inf, help="end the training schedule after so long")
+    parser.add_argument("--begin", type=Path, help="packs whose weights to begin with (default: random ones)")
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args(arguments)
-    plan = SMOKE if options.step == "smoke" else Plan(seed=options.seed, minutes=options.minutes)
+    plan = SMOKE if options.step == "smoke" else Plan(seed=options.seed, minutes=options.minutes, begin=options.begin)
     voices = options.folder / "voices" if options.step == "smoke" else options.voices
     if options.step in {"all", "data", "smoke"}:
         make_data(options.folder, plan)

@@ -5,7 +5,6 @@ The contract of the graphs is docs/voice-pack.md; they say the same as `net.Voic
 
 from __future__ import annotations
 
-import copy
 import hashlib
 import json
 from collections.abc import Callable, Mapping
@@ -26,12 +25,14 @@ from training.espeak import SAMPLE_RATE_HZ
 from training.graph import FLOAT, INT64, MICROSOFT, Graph, Range
 from training.net import (
     BINS,
+    CENTRE,
     FFT,
     HOP,
-    KERNEL,
     KNOTS,
+    LOBE_BINS,
     LOG_F0_MEAN,
     LOG_F0_SCALE,
+    LOUDNESS,
     NOISE_ROWS,
     SIZES,
     Block,
@@ -73,8 +74,6 @@ def export(
 ) -> Path:
     """Write the pack and return its folder. calibration: sentences that show how large activations grow."""
     folder.mkdir(parents=True, exist_ok=True)
-    if precision == "int8":
-        voice = with_sigmoid(voice, calibration)
     ranges = activation_ranges(voice, calibration) if precision == "int8" else None
     graphs = {"prosody": prosody_graph(voice, ranges), "decoder": decoder_graph(voice, ranges)}
     files = {name: _write(folder / f"{name}.onnx", graph) for name, graph in graphs.items()}
@@ -87,8 +86,9 @@ def export(
         "languages": ["zh", "en"],
         "sample_rate_hz": SAMPLE_RATE_HZ,
         "hop_samples": HOP,
-        "width": voice.size.width,
-        "context_frames": voice.size.blocks * (KERNEL // 2) + 1,  # and one frame of overlap
+        "width": voice.size.frame_width,
+        "stride_frames": voice.size.stride,
+        "context_frames": voice.size.context_frames,
         "phone_table_version": TABLE_VERSION,
         "precision": precision,
         "graphs": files,
@@ -126,65 +126,6 @@ def _write(path: Path, model: onnx.ModelProto) -> dict[str, str | int]:
 def _base_f0_hz(utterances: list[Utterance], speaker: int) -> float:
     heard = [one.log_f0[one.voiced] for one in utterances if one.speaker == speaker and one.plain]
     return round(float(np.exp(np.median(np.concatenate(heard)))), 1) if heard else 150.0
-
-
-class SigmoidBlock(Block):
-    """A block whose hidden values go through x σ(x) instead of Gelu. It is made from one that has learnt."""
-
-    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
-        """As `Block` does it."""
-        y: Tensor = self.depthwise((x * mask).transpose(1, 2)).transpose(1, 2)
-        change: Tensor = self.down(functional.silu(self.up(self.norm(y))))
-        return x + change
-
-
-@torch.no_grad()
-def with_sigmoid(voice: Voice, utterances: list[Utterance]) -> Voice:
-    """The same net, but for what int8 rounds away anyhow, with `SigmoidBlock`s in its decoder.
-
-    x σ(bx) is near Gelu, and the b that is best where a channel's values lie, and the mean of what is still missing, go
-    into the weights at both sides. The decoder becomes 1.06 (light) to 1.1 (standard) times as fast. By log-mel L1 the
-    nets are 0.01 apart, where int8 and float32 are 0.11.
-    """
-    blocks = [block for block in voice.blocks if isinstance(block, Block)]
-    moments = [torch.zeros(3, block.up.out_features, dtype=torch.float64) for block in blocks]  # Σ1, Σx, Σx²
-
-    def watch(sums: Tensor) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], None]:
-        def note(_: nn.Module, __: tuple[Tensor, ...], hidden: Tensor) -> None:
-            rows = hidden.double().flatten(0, -2)
-            sums.add_(torch.stack([torch.ones_like(rows), rows, rows.square()]).sum(1))
-
-        return note
-
-    hooks = [block.up.register_forward_hook(watch(sums)) for block, sums in zip(blocks, moments, strict=True)]
-    _say(voice, utterances)
-    for hook in hooks:
-        hook.remove()
-    fitted = copy.deepcopy(voice)
-    for number, (block, (count, total, squares)) in enumerate(zip(blocks, moments, strict=True)):
-        mean = total / count
-        deviation = (squares / count - mean.square()).clamp(min=1e-6).sqrt()
-        fitted.blocks[number] = _sigmoid_block(block, mean, deviation)
-    return fitted
-
-
-def _sigmoid_block(block: Block, mean: Tensor, deviation: Tensor) -> SigmoidBlock:
-    """mean, deviation (hidden): where the hidden values lie; they are taken for normal."""
-    made = SigmoidBlock(block.norm.normalized_shape[0], block.up.out_features // block.up.in_features)
-    made.load_state_dict(block.state_dict())
-    places, shares = (torch.from_numpy(values) for values in np.polynomial.hermite_e.hermegauss(41))
-    x = mean.unsqueeze(1) + deviation.unsqueeze(1) * places  # (hidden, places)
-    slopes = torch.arange(1.4, 2.6, 0.02, dtype=torch.float64).view(-1, 1, 1)
-    missing = functional.gelu(x) - x * torch.sigmoid(slopes * x)  # (slopes, hidden, places)
-    missed = (missing * shares).sum(-1, keepdim=True) / shares.sum()
-    best = ((missing - missed).square() * shares).sum(-1).argmin(0)  # (hidden)
-    slope = slopes.flatten()[best].float()
-    missed = missed.squeeze(-1).gather(0, best.unsqueeze(0)).squeeze(0).float()
-    made.down.bias.add_(made.down.weight @ missed)
-    made.down.weight.div_(slope)
-    made.up.weight.mul_(slope.unsqueeze(1))
-    made.up.bias.mul_(slope)
-    return made.eval()
 
 
 @torch.no_grad()
@@ -244,7 +185,7 @@ def _block(g: Graph, x: str, mask: str, block: nn.Module, name: str) -> str:
         g.op("Mul", x, mask), _array(block.depthwise.weight), _array(block.depthwise.bias), block.depthwise.dilation[0]
     )
     y = _linear(g, _norm(g, y, block.norm), block.up, f"{name}.up")
-    sigmoid = isinstance(block, SigmoidBlock)
+    sigmoid = block.activation is functional.silu
     hidden = g.op("QuickGelu", y, domain=MICROSOFT, alpha=1.0) if sigmoid else g.op("Gelu", y)
     return g.op("Add", x, _linear(g, hidden, block.down, f"{name}.down"))
 
@@ -307,7 +248,7 @@ def prosody_graph(voice: Voice, ranges: Mapping[str, Range] | None) -> onnx.Mode
         },
         {
             "durations": (INT64, ["B", "N"]),
-            "frames": (FLOAT, ["B", "T", voice.size.width]),
+            "frames": (FLOAT, ["B", "T", voice.size.frame_width]),
             "log_f0": (FLOAT, ["B", "T"]),
             "voicing": (FLOAT, ["B", "T"]),
         },
@@ -361,14 +302,10 @@ def _range(g: Graph, end: str) -> str:
 #
 # The Fourier transforms are those of `net`, folded once more: a folded window's angles at n and HOP − 1 − n add up
 # to kπ, so even and odd bins each need half of it. Bins therefore come as 0, 2 … 254, 1, 3 … 255 throughout the graph.
-# Bin 256, half the sample rate, is left out: pulses end below it, and no voice has noise there.
-_BIN_ORDER: Final = np.concatenate([np.arange(0, BINS - 1, 2), np.arange(1, BINS - 1, 2)])
-_BINS: Final = len(_BIN_ORDER)
+BIN_ORDER: Final = np.concatenate([np.arange(0, BINS, 2), np.arange(1, BINS, 2)])
 _QUARTER: Final = np.arange(HOP // 2)
 """Samples of the first quarter of a window, from its start to halfway to its centre."""
-_SAMPLE_ORDER: Final = np.concatenate([HOP // 2 + _QUARTER, _QUARTER[::-1]])
-"""Samples of a hop of the source: its second half, and its first half backwards."""
-_NOISE_STEPS: Final = 32
+NOISE_STEPS: Final = 32
 _LOUDEST: Final = 4.0
 """exp of gains is bounded: e^4 is 35 dB above anything the teacher says."""
 _SILENT: Final = -200.0
@@ -376,27 +313,40 @@ _SILENT: Final = -200.0
 
 
 def decoder_graph(voice: Voice, ranges: Mapping[str, Range] | None) -> onnx.ModelProto:
-    """frames (B, T, D), log_f0, voicing, phase (B, T), start (B,) → audio (B, T * HOP). log_f0 is 0 beyond the end."""
+    """frames (B, T, D), log_f0, voicing, phase (B, T), start (B,) → audio (B, T * HOP). log_f0 is 0 beyond the end.
+
+    T is a multiple of the stride; the graphs of a stride of 1 have no node for it.
+    """
     g = Graph("decoder", ranges)
+    stride = voice.size.stride
     real = g.op("Greater", "log_f0", g.scalar(0.0))
     source = g.op("Concat", g.unsqueeze("log_f0", 2), g.unsqueeze("voicing", 2), axis=2)
     to_frame = _array(voice.source_to_frame.weight).T * np.array([[1 / LOG_F0_SCALE], [1]], np.float32)
-    x = g.unsqueeze(g.op("Add", "frames", g.linear(source, to_frame, None)), 1)  # (B, 1, T, D)
-    mask = g.op("Unsqueeze", g.op("Cast", real, to=FLOAT), g.ints(1, 3))
+    x = g.op("Add", "frames", g.linear(source, to_frame, None))
+    mask = g.unsqueeze(g.op("Cast", real, to=FLOAT), 2)  # (B, T, 1)
+    if stride > 1:
+        x = g.op("Reshape", g.op("Mul", x, mask), g.ints(0, -1, voice.size.width))
+        mask = g.op("Slice", mask, g.ints(0), g.ints(2**31), g.ints(1), g.ints(stride))
+    x, mask = g.unsqueeze(x, 1), g.unsqueeze(mask, 1)  # (B, 1, T / stride, …)
     for number, block in enumerate(voice.blocks):
         x = _block(g, x, mask, block, f"blocks.{number}")
     x = g.op("Squeeze", _norm(g, x, voice.norm), g.ints(1))
+    step = g.op(
+        "Mul", g.op("Exp", g.unsqueeze("log_f0", 2)), g.scalar(1 / SAMPLE_RATE_HZ)
+    )  # (B, T, 1), cycles a sample
+    lobe, turns = _harmonics(g, step)
     gain = _gain(g, _head(g, x, voice, 0), real, _LOUDEST)
-    cos, sin = _on_circle(g, _head(g, x, voice, 1, factor=1 / (2 * np.pi)))
-    quieter = -float(np.log(_NOISE_STEPS))
+    gain = g.op("Mul", gain, g.op("Mul", lobe, g.op("Mul", g.op("Sqrt", step), g.scalar(LOUDNESS))))
+    cos, sin = _on_circle(g, g.op("Add", _head(g, x, voice, 1, factor=1 / (2 * np.pi)), turns))
+    quieter = -float(np.log(NOISE_STEPS))
     noise_gain = _gain(g, _head(g, x, voice, 2, shift=quieter), real, _LOUDEST + quieter)
-    voiced = _turned(g, _spectrum(g, _pulses(g, real)), g.op("Mul", gain, cos), g.op("Mul", gain, sin))
-    noise = g.op("Mul", _noise(g, voice), g.unsqueeze(noise_gain, 2))  # (B, T, 2, _BINS)
-    wave = _wave(g, g.op("Add", voiced, g.op("Reshape", noise, g.ints(0, 0, 2 * _BINS))))
+    voiced = g.op("Mul", gain, cos), g.op("Mul", gain, sin)
+    noise = (g.op("Mul", part, noise_gain) for part in _noise(g, voice))
+    wave = _wave(g, *(g.op("Add", *parts) for parts in zip(voiced, noise, strict=True)))
     g.op("Reshape", wave, g.ints(0, -1), name="audio")
     return g.model(
         {
-            "frames": (FLOAT, ["B", "T", voice.size.width]),
+            "frames": (FLOAT, ["B", "T", voice.size.frame_width]),
             "log_f0": (FLOAT, ["B", "T"]),
             "voicing": (FLOAT, ["B", "T"]),
             "phase": (FLOAT, ["B", "T"]),
@@ -406,11 +356,30 @@ def decoder_graph(voice: Voice, ranges: Mapping[str, Range] | None) -> onnx.Mode
     )
 
 
+def head_rows(voice: Voice, part: int) -> NDArray[np.int64]:
+    """Which of the head's outputs are gain (0), turns (1) or noise (2), frame by frame, in the order of the bins."""
+    return np.concatenate([(3 * frame + part) * BINS + BIN_ORDER for frame in range(voice.size.stride)])
+
+
 def _head(g: Graph, x: str, voice: Voice, part: int, *, factor: float = 1.0, shift: float = 0.0) -> str:
     """A third of what the net says of the bins, times a factor and shifted; cutting it from a whole would be a pass."""
-    columns = part * BINS + _BIN_ORDER
-    weight, bias = _array(voice.head.weight).T[:, columns], _array(voice.head.bias)[columns]
-    return g.linear(x, weight * np.float32(factor), bias * np.float32(factor) + np.float32(shift), "head")
+    stride = voice.size.stride
+    rows = head_rows(voice, part)
+    weight, bias = _array(voice.head.weight).T[:, rows], _array(voice.head.bias)[rows]
+    said = g.linear(x, weight * np.float32(factor), bias * np.float32(factor) + np.float32(shift), "head")
+    return said if stride == 1 else g.op("Reshape", said, g.ints(0, -1, BINS))
+
+
+def _harmonics(g: Graph, step: str) -> tuple[str, str]:
+    """`net.harmonics` but for its loudness: (B, T, 1) → lobe and turns, (B, T, BINS)."""
+    spacing = g.op("Mul", step, g.scalar(FFT))
+    bins = g.constant(BIN_ORDER.astype(np.float32))
+    exactly = g.op("Mul", g.op("Reciprocal", spacing), bins)
+    number = g.op("Max", g.op("Round", exactly), g.scalar(1.0))
+    distance = g.op("Mul", g.op("Sub", exactly, number), g.op("Mul", spacing, g.scalar(1 / LOBE_BINS)))
+    lobe = g.op("Relu", g.op("Sub", g.scalar(1.0), g.op("Mul", distance, distance)))
+    centre = g.op("Add", g.unsqueeze("phase", 2), g.op("Mul", step, g.scalar(CENTRE)))
+    return g.op("Mul", lobe, lobe), g.op("Mul", number, centre)
 
 
 def _gain(g: Graph, log_gain: str, real: str, highest: float) -> str:
@@ -441,31 +410,14 @@ def _polynomial(g: Graph, square: str, values: NDArray[np.float64], weights: NDA
     return g.op("Add", y, g.scalar(last))
 
 
-def _pulses(g: Graph, real: str) -> str:
-    """`net.pulses`: (B, T) → (B, T, HOP) in `_SAMPLE_ORDER`, silent beyond the end: the last window reaches there."""
-    step = g.op("Mul", g.op("Exp", "log_f0"), g.scalar(1 / SAMPLE_RATE_HZ))
-    line = g.op("Concat", g.unsqueeze("phase", 2), g.unsqueeze(step, 2), axis=2)
-    cycles = g.linear(line, np.stack([np.ones(HOP), _SAMPLE_ORDER]).astype(np.float32), None)
-    # Either sine is exact however near to a pulse, but 0 / 0 is not. 1e-20 is lost in all that is not 0.
-    part = g.op("Add", g.op("Sub", cycles, g.op("Round", cycles)), g.scalar(1e-20))
-    harmonics = g.op("Floor", g.op("Div", g.scalar(0.48), step))
-    odd = g.op("Add", g.op("Mul", harmonics, g.scalar(2 * np.pi)), g.scalar(np.pi))
-    sine = np.sin(np.pi * _ROOTS) / _ROOTS
-    slow = g.op("Mul", _polynomial(g, g.op("Mul", part, part), sine, 1 / sine, 2), part)  # within 0.0001 of itself
-    kernel = g.op("Div", g.op("Sin", g.op("Mul", g.unsqueeze(odd, 2), part)), slow)
-    half = g.op("Where", real, g.scalar(0.5), g.scalar(0.0))
-    scale = g.op("Mul", g.op("Sqrt", g.op("Div", g.scalar(2.0), harmonics)), half)
-    return g.op("Mul", g.op("Sub", kernel, g.scalar(1.0)), g.unsqueeze(scale, 2))
-
-
 def _window(sample: NDArray[np.int64]) -> NDArray[np.float64]:
     """The sqrt-Hann window."""
     return np.asarray(np.sin(np.pi * (sample + 0.5) / FFT), np.float64)
 
 
 def _waves() -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """cos and −sin of each bin's angle over the window's first quarter, windowed: (HOP / 2, _BINS)."""
-    angle = 2 * np.pi * np.outer(_QUARTER - (FFT - 1) / 2, _BIN_ORDER) / FFT
+    """cos and −sin of each bin's angle over the window's first quarter, windowed: (HOP / 2, BINS)."""
+    angle = 2 * np.pi * np.outer(_QUARTER - (FFT - 1) / 2, BIN_ORDER) / FFT
     window = _window(_QUARTER)[:, np.newaxis]
     return (np.cos(angle) * window).astype(np.float32), (-np.sin(angle) * window).astype(np.float32)
 
@@ -476,52 +428,24 @@ def _windowed(g: Graph, second_quarter: str) -> str:
     return g.op("Mul", second_quarter, g.constant(ratio.astype(np.float32)))
 
 
-def _spectrum(g: Graph, source: str) -> str:
-    """`net.Voice._spectrum`: (B, T, HOP) in `_SAMPLE_ORDER` → (B, T, 2 _BINS), real, then imaginary.
-
-    A window is the second half of a hop, a whole hop, and the first half of the next. Folded about its centre and about
-    the middle of what that gives, each of these four has its samples in the order in which the source comes.
-    """
-    second, first = g.split(source, [HOP // 2, HOP // 2])
-    outer = g.shifted(second, 1), g.shifted(first, -1)
-    inner = first, second
-    half = _BINS // 2
-    parts = []
-    for fold, wave in zip(("Add", "Sub"), _waves(), strict=True):
-        near, far = g.op(fold, *outer), _windowed(g, g.op(fold, *inner))
-        sums = g.op("Add", near, far), g.op("Sub", near, far)
-        even, odd = sums if fold == "Add" else sums[::-1]
-        parts += [g.linear(even, wave[:, :half], None), g.linear(odd, wave[:, half:], None)]
-    return g.op("Concat", *parts, axis=2)
-
-
-def _turned(g: Graph, spectrum: str, cos: str, sin: str) -> str:
-    """A spectrum (real, then imaginary) times cos + i sin, by one operator in place of six.
-
-    It is made for places in a text, with a table of angles for each place: here each frame of the batch is a place.
-    """
-    frame = g.op("Reshape", _range(g, g.op("Size", "log_f0")), g.op("Shape", "log_f0"))
-    tables = (g.op("Reshape", table, g.ints(-1, _BINS)) for table in (cos, sin))
-    return g.op("RotaryEmbedding", spectrum, frame, *tables, domain=MICROSOFT, num_heads=1)
-
-
-def _noise(g: Graph, voice: Voice) -> str:
-    """Rows of the noise table, (B, T, 2, _BINS), in steps of 1 / _NOISE_STEPS."""
-    table = np.round(_array(voice.noise) * _NOISE_STEPS).astype(np.int8).reshape(-1, 2, BINS)[..., _BIN_ORDER]
+def _noise(g: Graph, voice: Voice) -> tuple[str, str]:
+    """Rows of the noise table, real and imaginary (B, T, BINS), in steps of 1 / NOISE_STEPS."""
+    table = np.round(_array(voice.noise) * NOISE_STEPS).astype(np.int8).reshape(-1, 2, BINS)[..., BIN_ORDER]
     count = g.op("Gather", g.op("Shape", "log_f0"), g.constant(np.array(1, np.int64)))
     row = g.op(
         "Mod", g.op("Add", g.unsqueeze("start", 1), _range(g, count)), g.constant(np.array(NOISE_ROWS, np.int64))
     )
-    return g.op("Cast", g.op("Gather", g.constant(table), row), to=FLOAT)
+    real, imaginary = (g.op("Cast", g.op("Gather", g.constant(table[:, part]), row), to=FLOAT) for part in range(2))
+    return real, imaginary
 
 
-def _wave(g: Graph, spectrum: str) -> str:
-    """`net.Voice._wave`: (B, T, 2 _BINS) → (B, T, HOP), overlapping windows added up. `_spectrum` backwards."""
-    half = _BINS // 2
-    weight = np.where(_BIN_ORDER == 0, 1.0, 2.0).astype(np.float32) / FFT
-    parts = g.split(spectrum, [half] * 4)
+def _wave(g: Graph, real: str, imaginary: str) -> str:
+    """`net.Voice._wave`: twice (B, T, BINS) → (B, T, HOP), overlapping windows added up."""
+    half = BINS // 2
+    weight = np.where(BIN_ORDER == 0, 1.0, 2.0).astype(np.float32) / FFT
     quarters = []
-    for fold, wave, (even, odd) in zip(("Add", "Sub"), _waves(), (parts[:2], parts[2:]), strict=True):
+    for fold, wave, spectrum in zip(("Add", "Sub"), _waves(), (real, imaginary), strict=True):
+        even, odd = g.split(spectrum, [half, half])
         back = (wave * weight).T.astype(np.float32)
         products = g.linear(even, back[:half], None), g.linear(odd, back[half:], None)
         near, far = g.op("Add", *products), g.op("Sub", *(products if fold == "Add" else products[::-1]))

@@ -1,8 +1,7 @@
 """The parallel voice: phones → durations and pitch → frames → wave, small, local and without a discriminator.
 
     prosody   embeddings → 4 ConvNeXt blocks over phones → duration of each phone; pitch and voicing at `KNOTS` points
-    of it decoder   frames → 6 ConvNeXt blocks → per frame and FFT bin: gain and phase of a pulse train, gain of noise
-    → overlap-add
+    decoder   frames → ConvNeXt blocks → per frame and FFT bin: gain and phase of harmonics, gain of noise → overlap-add
 
 A source-filter vocoder in the STFT domain: since the source's phase is known, spectral losses alone teach the filter
 (the idea of NSF, Wang et al. 2019, arXiv:1904.12088, with the head of Vocos, Siuzdak 2023, arXiv:2306.00814, and
@@ -15,6 +14,8 @@ Shapes: B sentences, N phones, T frames, S samples, D width, F bins.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -23,16 +24,26 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from inference.frontend.phones import PHONES, Break, Position, Tone
+from training.espeak import SAMPLE_RATE_HZ
 
 HOP: Final = 256
 FFT: Final = 512
-BINS: Final = FFT // 2 + 1
+BINS: Final = FFT // 2
+"""Without half the sample rate itself: no voice has anything there."""
 KNOTS: Final = 6
 NOISE_ROWS: Final = 512  # 6 s before the noise repeats
-KERNEL: Final = 7
+LOBE_BINS: Final = 1.5
+"""How far a harmonic is heard at each side: a sine window's main lobe."""
+NOISE_MODULUS: Final = 1.2
+CENTRE: Final = (HOP - 1) / 2
+"""Where a window's centre lies, samples after its hop begins."""
+LOUDNESS: Final = FFT / math.pi * math.sqrt(2 / 0.48)
+"""A sine window's sum over two, for harmonics whose power together is 1."""
 POSITION_FEATURES: Final = 6
 LOG_F0_MEAN: Final = 5.0  # 148 Hz
 LOG_F0_SCALE: Final = 0.4  # both speakers lie within ±2
+
+Activation = Callable[[Tensor], Tensor]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +53,9 @@ class Size:
     name: str
     width: int
     blocks: int
+    kernel: int = 7
+    stride: int = 1
+    """Frames that the decoder's blocks take in one step: what a frame of its own needs is left to the head."""
     encoder_width: int = 192
     # A phone must know how its clause ends, which may be thirty phones on: with all at 1, the correlation of pitch fell
     # from 0.9 at six phones before a pause to 0.5 at fifteen.
@@ -49,17 +63,34 @@ class Size:
     manner_dilations: tuple[int, ...] = (1, 4, 9)
     speakers: int = 2
 
+    @property
+    def frame_width(self) -> int:
+        """Features of a frame, between the two halves."""
+        return self.width // self.stride
 
-SIZES: Final = {size.name: size for size in (Size("standard", 224, 6), Size("light", 128, 4, 128, (1, 3, 6)))}
+    @property
+    def context_frames(self) -> int:
+        """How far at each side a frame's samples depend on others: what the blocks reach, and the overlap."""
+        return self.blocks * (self.kernel // 2) * self.stride + self.stride
+
+
+SIZES: Final = {
+    size.name: size
+    for size in (Size("standard", 224, 6), Size("light", 160, 4, kernel=5, stride=2, encoder_width=128,
+                                                encoder_dilations=(1, 3, 6)))
+}  # fmt: skip
 
 
 class Block(nn.Module):
     """ConvNeXt: depthwise convolution along time, then two matrix products per position. (B, T, C) → (B, T, C)."""
 
-    def __init__(self, width: int, factor: int, dilation: int = 1) -> None:
+    def __init__(
+        self, width: int, factor: int, dilation: int = 1, kernel: int = 7, activation: Activation = functional.gelu
+    ) -> None:
         super().__init__()
-        reach = dilation * (KERNEL // 2)
-        self.depthwise = nn.Conv1d(width, width, KERNEL, padding=reach, dilation=dilation, groups=width)
+        self.activation = activation
+        reach = dilation * (kernel // 2)
+        self.depthwise = nn.Conv1d(width, width, kernel, padding=reach, dilation=dilation, groups=width)
         self.norm = nn.LayerNorm(width, eps=1e-6)
         self.up = nn.Linear(width, factor * width)
         self.down = nn.Linear(factor * width, width)
@@ -68,7 +99,7 @@ class Block(nn.Module):
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         """mask (B, T, 1) is 1 inside the sentence: what lies beyond its end must not leak into it."""
         y: Tensor = self.depthwise((x * mask).transpose(1, 2)).transpose(1, 2)
-        change: Tensor = self.down(functional.gelu(self.up(self.norm(y))))
+        change: Tensor = self.down(self.activation(self.up(self.norm(y))))
         return x + change
 
 
@@ -102,7 +133,6 @@ class Voice(nn.Module):
     farther, through blocks of their own.
     """
 
-    fourier: Tensor
     inverse: Tensor
     noise: Tensor
 
@@ -114,20 +144,19 @@ class Voice(nn.Module):
         self.manner_norm = nn.LayerNorm(size.encoder_width, eps=1e-6)
         self.duration = nn.Sequential(nn.Linear(size.encoder_width, 96), nn.GELU(), nn.Linear(96, 1))
         self.pitch = nn.Sequential(nn.Linear(size.encoder_width, 192), nn.GELU(), nn.Linear(192, 2 * KNOTS))
-        self.phone_to_frame = nn.Linear(size.encoder_width, size.width)
-        self.position_to_frame = nn.Linear(POSITION_FEATURES, size.width)
-        self.source_to_frame = nn.Linear(2, size.width)
-        self.blocks = nn.ModuleList(Block(size.width, 3) for _ in range(size.blocks))
+        self.phone_to_frame = nn.Linear(size.encoder_width, size.frame_width)
+        self.position_to_frame = nn.Linear(POSITION_FEATURES, size.frame_width)
+        self.source_to_frame = nn.Linear(2, size.frame_width)
+        # x σ(x), for which onnxruntime needs two thirds of Gelu's time
+        self.blocks = nn.ModuleList(
+            Block(size.width, 3, kernel=size.kernel, activation=functional.silu) for _ in range(size.blocks)
+        )
         self.norm = nn.LayerNorm(size.width, eps=1e-6)
-        self.head = nn.Linear(size.width, 3 * BINS)
+        self.head = nn.Linear(size.width, size.stride * 3 * BINS)
         with torch.no_grad():
             self.head.weight.mul_(0.1)
-            self.head.bias[:BINS] = -3.0
-            self.head.bias[BINS : 2 * BINS] = 0.0
-            self.head.bias[2 * BINS :] = -4.0
-        forward, inverse = fourier_matrices()
-        self.register_buffer("fourier", forward, persistent=False)  # (4, 256, 257): even, odd
-        self.register_buffer("inverse", inverse, persistent=False)
+            self.head.bias.view(size.stride, 3, BINS).copy_(torch.tensor([-3.0, 0.0, -4.0]).unsqueeze(1))
+        self.register_buffer("inverse", inverse_fourier(), persistent=False)  # (2, BINS, HOP): even, odd
         self.register_buffer("noise", noise_table(), persistent=False)  # (NOISE_ROWS, 2 * BINS)
 
     def encode(self, ids: Tensor, mask: Tensor, speaker: Tensor) -> Tensor:
@@ -166,30 +195,29 @@ class Voice(nn.Module):
     ) -> Tensor:
         """Frames to wave: (B, T, D), (B, T), (B, T), (B, T), (B,), (B, T, 1) → (B, T * HOP). See docs/voice-pack.md."""
         source = torch.stack([(log_f0 - LOG_F0_MEAN) / LOG_F0_SCALE, voicing], -1)
-        x = frames + self.source_to_frame(source)
+        x, steps = self._steps((frames + self.source_to_frame(source)) * mask, mask)
         for block in self.blocks:
-            x = block(x, mask)
-        gain, angle, noise_gain = self.head(self.norm(x)).float().split(BINS, -1)
+            x = block(x, steps)
+        said = self.head(self.norm(x)).float().reshape(len(x), -1, 3 * BINS)
+        gain, angle, noise_gain = said[:, : frames.shape[1]].split(BINS, -1)
         # exp is bounded: e^4 is 35 dB above anything the teacher says
         gain, noise_gain = gain.clamp(max=4.0).exp() * mask, noise_gain.clamp(max=4.0).exp() * mask
-        real, imaginary = self._spectrum(pulses(log_f0.float(), phase.float()) * mask)
-        cos, sin = gain * angle.cos(), gain * angle.sin()
+        lobe, turns = harmonics(log_f0.float(), phase.float())
+        gain, angle = gain * lobe, angle + 2 * torch.pi * turns
         row = (start.unsqueeze(1) + torch.arange(frames.shape[1], device=frames.device)) % NOISE_ROWS
         noise = self.noise[row]
         return self._wave(
-            real * cos - imaginary * sin + noise_gain * noise[..., :BINS],
-            real * sin + imaginary * cos + noise_gain * noise[..., BINS:],
+            gain * angle.cos() + noise_gain * noise[..., :BINS], gain * angle.sin() + noise_gain * noise[..., BINS:]
         )
 
-    def _spectrum(self, source: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, T, HOP) → real and imaginary (B, T, BINS) of windows centred on the hops.
+    def _steps(self, x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """Frames side by side, as the blocks take them: (B, T, D), (B, T, 1) → (B, T / stride, D * stride), and mask.
 
-        A window's even and odd parts have a real and an imaginary spectrum, so two products of half the size do it.
+        What is missing of the last step is 0.
         """
-        padded = functional.pad(source, (0, 0, 1, 1))
-        window = torch.cat([padded[:, :-2, HOP // 2 :], source, padded[:, 2:, : HOP // 2]], -1)
-        left, right = window[..., :HOP], window[..., HOP:].flip(-1)
-        return (left + right) @ self.fourier[0], (left - right) @ self.fourier[1]
+        stride = self.size.stride
+        missing = -x.shape[1] % stride
+        return functional.pad(x, (0, 0, 0, missing)).reshape(len(x), -1, self.size.width), mask[:, ::stride]
 
     def _wave(self, real: Tensor, imaginary: Tensor) -> Tensor:
         even, odd = real @ self.inverse[0], imaginary @ self.inverse[1]
@@ -200,46 +228,49 @@ class Voice(nn.Module):
         return (middle + torch.cat([from_previous, from_next], -1)).flatten(1)
 
 
-def fourier_matrices() -> tuple[Tensor, Tensor]:
-    """Folded DFT with a sqrt-Hann window: (2, HOP, BINS) forward, (2, BINS, HOP) inverse. Phase is zero at the centre.
+def inverse_fourier() -> Tensor:
+    """Folded inverse DFT with a sine window, (2, BINS, HOP). Phase is zero at the window's centre.
 
-    With x folded about the window's centre, X[k] = Σ (x[n] + x[511-n]) cos − i Σ (x[n] − x[511-n]) sin, n < 256, angles
-    taken from the centre. Sqrt-Hann twice is Hann, which adds up to 1 at half overlap.
+    About its centre a window's even part comes of the real part of a spectrum, its odd part of the imaginary one. What
+    the net multiplies has a lobe much like a sine window's already: with this one it is Hann's, which adds up to 1 at
+    half overlap.
     """
     n = torch.arange(HOP, dtype=torch.float64)
     k = torch.arange(BINS, dtype=torch.float64)
     window = torch.sin(torch.pi * (n + 0.5) / FFT)
     angle = 2 * torch.pi * torch.outer(n - (FFT - 1) / 2, k) / FFT
     weight = torch.full((BINS,), 2.0 / FFT, dtype=torch.float64)
-    weight[0] = weight[-1] = 1.0 / FFT
-    forward = torch.stack([window[:, None] * angle.cos(), -window[:, None] * angle.sin()])
-    inverse = torch.stack([(window[:, None] * angle.cos() * weight).T, -(window[:, None] * angle.sin() * weight).T])
-    return forward.float(), inverse.float()
+    weight[0] = 1.0 / FFT
+    real, imaginary = window[:, None] * angle.cos() * weight, -window[:, None] * angle.sin() * weight
+    return torch.stack([real.T, imaginary.T]).float()
 
 
 def noise_table() -> Tensor:
-    """Complex Gaussian rows, the same for ever: what a sentence sounds like does not depend on when it is said.
+    """Rows of complex noise, the same for ever: what a sentence sounds like does not depend on when it is said.
 
-    Rounded to int8 steps of 1/32, as the pack stores it. (NOISE_ROWS, 2 * BINS), each part of unit variance.
+    Chance is in the angles alone: how loud each bin is says the net. (NOISE_ROWS, 2 * BINS), rounded to int8 steps of
+    1/32, as the pack stores it.
     """
     generator = torch.Generator().manual_seed(20_261_122)
-    table = torch.randn(NOISE_ROWS, 2 * BINS, generator=generator)
-    return (table * 32).round().clamp(-127, 127) / 32
+    angle = 2 * torch.pi * torch.rand(NOISE_ROWS, BINS, generator=generator)
+    table = NOISE_MODULUS * torch.cat([angle.cos(), angle.sin()], 1)
+    return (table * 32).round() / 32
 
 
-def pulses(log_f0: Tensor, phase: Tensor) -> Tensor:
-    """A band-limited pulse train, (B, T) log Hz and cycles → (B, T, HOP): all harmonics below 0.48 of the sample rate.
+def harmonics(log_f0: Tensor, phase: Tensor) -> tuple[Tensor, Tensor]:
+    """The source as a window about each frame's centre hears it: (B, T) log Hz and cycles → amount and angle of each
+    bin, (B, T, BINS), the angle in turns.
 
-    Σ cos(kφ), k = 1..K is (sin((K + ½)φ) / sin(φ/2) − 1) / 2 (Dirichlet), scaled to the power of one at any pitch.
+    A pulse train's spectrum under a sine window, but that a bin hears the one harmonic next to it, and of that the main
+    lobe, cos πx / (1 − 4x²), for which (1 − (x / 1.5)²)² stands. Its power is the same at any pitch. To make the pulses
+    and transform them took a fifth of the decoder's time.
     """
-    step = log_f0.exp() / 22_050.0
-    n = torch.arange(HOP, device=log_f0.device, dtype=log_f0.dtype)
-    cycles = phase.unsqueeze(-1) + step.unsqueeze(-1) * n
-    half = torch.pi * (cycles - cycles.round())  # φ/2 in −π/2..π/2
-    half = torch.where(half.abs() < 1e-4, torch.full_like(half, 1e-4), half)
-    harmonics = (0.48 / step).floor().unsqueeze(-1)
-    kernel = (torch.sin((2 * harmonics + 1) * half) / torch.sin(half) - 1) * 0.5
-    return kernel * (2.0 / harmonics).sqrt()
+    step = log_f0.exp().unsqueeze(-1) / SAMPLE_RATE_HZ  # cycles a sample
+    bins = torch.arange(BINS, device=log_f0.device, dtype=log_f0.dtype)
+    number = (bins / (step * FFT)).round().clamp(min=1)
+    distance = (bins - number * step * FFT) / LOBE_BINS
+    lobe = (1 - distance.square()).clamp(min=0).square()
+    return lobe * (LOUDNESS * step.sqrt()), number * (phase.unsqueeze(-1) + step * CENTRE)
 
 
 def hat_weights(place: Tensor) -> Tensor:
@@ -271,6 +302,6 @@ def expand(durations: Tensor, frames: int) -> tuple[Tensor, Tensor, Tensor, Tens
 
 def phase_of(log_f0: Tensor) -> Tensor:
     """Cycles of the source at the first sample of each frame, in [0, 1): (B, T) → (B, T)."""
-    turns = log_f0.double().exp() * (HOP / 22_050.0)
+    turns = log_f0.double().exp() * (HOP / SAMPLE_RATE_HZ)
     total = turns.cumsum(-1) - turns
     return (total - total.floor()).float()

@@ -21,6 +21,7 @@ from torch import Tensor
 from torch.nn import functional
 from tqdm import tqdm
 
+from training.beginning import begin
 from training.data import HOP, Utterance
 from training.losses import OTHER_RESOLUTIONS, wave_loss
 from training.net import NOISE_ROWS, SIZES, Voice, expand, phase_of
@@ -29,6 +30,8 @@ from training.prosody import taught
 BATCH: Final = 8
 WINDOW: Final = 128  # frames: 1.5 s, so that a tenth of them at most see the window's edge
 PEAK_RATE: Final = 3e-3
+PEAK_RATE_BEGUN: Final = 1.5e-3
+"""Where nothing is random any more at the start."""
 WARM_UP: Final = 300
 AVERAGING: Final = 0.9985  # of the weights; half of the average is the last 460 steps
 CHECKPOINT_EVERY: Final = 500
@@ -85,13 +88,16 @@ def collate(utterances: list[Utterance], first: list[int], window: int) -> Batch
     )  # fmt: skip
 
 
-def batches(utterances: list[Utterance], seed: int, first_step: int) -> Iterator[Batch]:
-    """Endless random windows. The batch of a step depends on the seed and the step alone, so training can resume."""
+def batches(utterances: list[Utterance], seed: int, first_step: int, stride: int = 1) -> Iterator[Batch]:
+    """Endless random windows, each from the first frame of a decoder's step.
+
+    The batch of a training step depends on the seed and the step's number alone, so training can resume.
+    """
     step = first_step
     while True:
         rng = np.random.default_rng((seed, step))
         chosen = [utterances[index] for index in rng.integers(len(utterances), size=BATCH)]
-        first = [int(rng.integers(max(1, len(one.log_f0) - WINDOW + 1))) for one in chosen]
+        first = [int(rng.integers(max(1, len(one.log_f0) - WINDOW + 1))) // stride * stride for one in chosen]
         yield collate(chosen, first, WINDOW)
         step += 1
 
@@ -161,8 +167,12 @@ def train(
     seed: int = 1,
     minutes: float = math.inf,
     threads: int = 1,
+    pack: Path | None = None,
 ) -> Path:
-    """Train, or go on training, and return the checkpoint. `minutes` ends the schedule early where time is short."""
+    """Train, or go on training, and return the checkpoint. `minutes` ends the schedule early where time is short.
+
+    `pack`: begin with the weights of that one, as far as they fit.
+    """
     torch.set_num_threads(threads)
     torch.manual_seed(seed)
     _keep_memory()
@@ -170,9 +180,10 @@ def train(
     folder.mkdir(parents=True, exist_ok=True)
     checkpoint = folder / f"{size}.pt"
     voice = Voice(SIZES[size]).to(device)
+    peak = PEAK_RATE if pack is None or begin(voice, pack) else PEAK_RATE_BEGUN
     average = Voice(SIZES[size]).to(device).eval()
     average.load_state_dict(voice.state_dict())
-    optimiser = torch.optim.AdamW(voice.parameters(), PEAK_RATE, betas=(0.9, 0.98), weight_decay=0.01, fused=True)
+    optimiser = torch.optim.AdamW(voice.parameters(), peak, betas=(0.9, 0.98), weight_decay=0.01, fused=True)
     step, spent_s = 0, 0.0
     if checkpoint.exists():
         state: dict[str, Any] = torch.load(checkpoint, map_location=device, weights_only=True)
@@ -182,14 +193,12 @@ def train(
         step, spent_s = int(state["step"]), float(state["spent_s"])
     started = time.monotonic() - spent_s
     progress = tqdm(total=steps, initial=step, desc=size, unit="step", mininterval=5.0)
-    stream = batches(utterances, seed, step)
+    stream = batches(utterances, seed, step, voice.size.stride)
     log = (folder / f"{size}.jsonl").open("a")
     while step < steps:
         spent_s = time.monotonic() - started
         done = max(step / steps, spent_s / (60 * minutes))
-        rate = PEAK_RATE * min(1.0, (step + 1) / WARM_UP) * (0.01 + 0.99 * (1 + math.cos(math.pi * min(1.0, done))) / 2)
-        for group in optimiser.param_groups:
-            group["lr"] = rate
+        rate = _set_rate(optimiser, peak, step, done)
         terms = losses(voice, next(stream).to(device), step)
         loss = torch.stack(list(terms.values())).sum()
         optimiser.zero_grad()
@@ -215,6 +224,14 @@ def train(
     progress.close()
     log.close()
     return checkpoint
+
+
+def _set_rate(optimiser: torch.optim.Optimizer, peak: float, step: int, done: float) -> float:
+    """A short rise, then a cosine down to a hundredth as `done` goes from 0 to 1."""
+    rate = peak * min(1.0, (step + 1) / WARM_UP) * (0.01 + 0.99 * (1 + math.cos(math.pi * min(1.0, done))) / 2)
+    for group in optimiser.param_groups:
+        group["lr"] = rate
+    return rate
 
 
 def _keep_memory() -> None:
