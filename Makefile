@@ -2,6 +2,7 @@
 PYTHON ?= python3.11
 BIN := .venv/bin
 STRESS_SECONDS ?= 120
+SCALE ?= 1
 TOOLS := redis-server nginx prometheus chromium
 RESULTS = bench/results/$(shell date +%Y-%m-%d)
 VENDORED := eventsource-parser@3.1.1
@@ -12,7 +13,7 @@ help:
 	@echo 'make run     serve at http://127.0.0.1:8000, with the shipped voices'
 	@echo 'make test    the tests'
 	@echo 'make check   format, lint, types and tests: what every commit must pass'
-	@echo 'make bench   the figures of record on this machine, about a quarter of an hour; a report in bench/results/'
+	@echo 'make bench   the figures of record on this machine, in less than 20 minutes (SCALE=0.1: a trial), and their table'
 	@echo 'make stress  for minutes: random text, ten million records through a ring, workers killed under load'
 	@echo 'make package sdist and wheel in dist/, tried in an environment of their own'
 	@echo 'make vendor  what the web page takes from npm, anew; it is committed, so that nothing else needs npm'
@@ -52,15 +53,8 @@ check: venv tools
 	$(BIN)/python -m pytest -q
 
 bench: venv
-	$(BIN)/python run.py bench engine --pack standard
-	$(BIN)/python run.py bench engine --pack light
-	$(BIN)/python run.py bench memory
-	$(BIN)/python run.py bench frontend
-	$(BIN)/python run.py bench ring
-	$(BIN)/python run.py bench efficiency --rounds 3 --json $(RESULTS)-efficiency.json
-	$(BIN)/python run.py bench seed --json $(RESULTS)-seed.json --html $(RESULTS)-seed.html
-	$(BIN)/python run.py bench http --users 1,50 --wait 1-3 --length paragraph --stream --json $(RESULTS)-first-audio.json
-	$(BIN)/python run.py bench coldstart --rounds 1 --json $(RESULTS)-coldstart.json
+	-$(BIN)/pip install --quiet --editable '.[bench,peers]'
+	$(BIN)/python run.py bench all $(RESULTS) --scale $(SCALE)
 	@last=$$(ls bench/results/*-seed.json | grep -vF $(RESULTS) | tail -1); \
 	if [ -n "$$last" ]; then $(BIN)/python run.py bench compare $$last $(RESULTS)-seed.json; fi
 

@@ -5,16 +5,17 @@ from __future__ import annotations
 import asyncio
 import re
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Final
 
-import aiohttp
 import orjson
 
 from bench.check import Bounds, WrongAnswer, check
 from bench.figures import play
 from bench.texts import Text
+from bench.wire import Answer, CutError, Wire, WireError
 
 CUSHIONS_S: Final = (0.0, 0.1)
 """How long listeners wait after the first audio before they begin to play it."""
@@ -63,70 +64,77 @@ class Heard:
     """Silence in mid-speech, in seconds, for each of the cushions; of streamed answers alone."""
     check_s: float = 0.0
     """Processor time that it took to check it; no latency of its own contains that."""
+    told_when: bool = False
+    """Whether it said when to come again."""
 
 
 class Caller:
-    """Asks and listens. One session for all users of a client."""
+    """Asks and listens, for all users of a client."""
 
-    def __init__(self, ask: Ask, session: aiohttp.ClientSession) -> None:
+    def __init__(self, ask: Ask, wire: Wire, write: Callable[[str], bytes] | None = None) -> None:
+        """`write` makes the body that asks for a text; without it, as our server wants it."""
         self._ask = ask
-        self._session = session
+        self._wire = wire
         self._fixed = {"voice": ask.voice, "format": ask.audio_format, "stream": ask.streamed}
         self._header_bytes = _WAV_HEADER_BYTES if ask.audio_format == "wav" else 0
         if ask.engine is not None:
             self._fixed["engine"] = ask.engine
-        self._headers = {"Content-Type": "application/json"}
+        self._write = write or self._written
+        self._headers = "Content-Type: application/json\r\n"
         if ask.deadline_ms is not None:
-            self._headers["X-Deadline-Ms"] = str(ask.deadline_ms)
+            self._headers += f"X-Deadline-Ms: {ask.deadline_ms}\r\n"
         if ask.key is not None:
-            self._headers["Authorization"] = f"Bearer {ask.key}"
+            self._headers += f"Authorization: Bearer {ask.key}\r\n"
 
     async def call(self, text: Text, intended_s: float) -> Heard:
         """Ask for it now; whatever happens is in what is returned."""
         heard = Heard(intended_s, time.monotonic())
-        pieces: list[tuple[float, bytes]] = []
-        rate_hz = 0
+        answer = Answer()
         try:
             async with asyncio.timeout(self._ask.timeout_s):
-                rate_hz = await self._listen(text, heard, pieces)
+                answer = await self._wire.post("/api/tts", self._headers, self._write(text.text))
         except TimeoutError:
             heard.error = "timeout"
-        except aiohttp.ClientPayloadError:
+        except CutError:
             heard.error = "cut"  # the length that was promised did not come
-        except aiohttp.ClientError:
+        except WireError:
             heard.error = "connection"
         heard.ended_s = time.monotonic()
+        if answer.status:
+            self._listen(answer, heard)
         if not heard.error:
             before_s = time.thread_time()
             try:
-                self._judge(text.text, heard, pieces, rate_hz)
+                self._judge(text.text, heard, answer)
             except WrongAnswer as wrong:
                 heard.error = wrong.kind
             heard.check_s = time.thread_time() - before_s
         return heard
 
-    async def _listen(self, text: Text, heard: Heard, pieces: list[tuple[float, bytes]]) -> int:
-        body = orjson.dumps({"text": text.text, **self._fixed})
-        async with self._session.post("/api/tts", data=body, headers=self._headers) as response:
-            if response.status != 200:
-                heard.error = f"status {response.status}"
-                await response.read()
-                return 0
-            header_bytes = self._header_bytes
-            async for piece in response.content.iter_any():
-                pieces.append((time.monotonic(), piece))
-                header_bytes -= len(piece)
-                if header_bytes < 0 and not heard.first_s:
-                    heard.first_s = pieces[-1][0]
-        heard.cache = response.headers.get("X-Cache", "")
-        stages = dict(_STAGE.findall(response.headers.get("Server-Timing", "")))
-        heard.stages_ms = tuple(float(stages.get(stage, 0)) for stage in STAGES)
-        rate = response.headers.get("X-Sample-Rate", "")
-        return int(rate) if rate.isdecimal() else 0
+    def _written(self, text: str) -> bytes:
+        return orjson.dumps({"text": text, **self._fixed})
 
-    def _judge(self, text: str, heard: Heard, pieces: list[tuple[float, bytes]], rate_hz: int) -> None:
+    def _listen(self, answer: Answer, heard: Heard) -> None:
+        if answer.pieces:  # it was all there then; this turn of the loop may have begun later
+            heard.ended_s = answer.pieces[-1][0]
+        heard.told_when = "retry-after" in answer.headers
+        if answer.status != 200:
+            heard.error = f"status {answer.status}"
+            return
+        header_bytes = self._header_bytes
+        for at_s, count in answer.pieces:
+            header_bytes -= count
+            if header_bytes < 0:
+                heard.first_s = at_s
+                break
+        heard.cache = answer.headers.get("x-cache", "")
+        stages = dict(_STAGE.findall(answer.headers.get("server-timing", "")))
+        heard.stages_ms = tuple(float(stages.get(stage, 0)) for stage in STAGES)
+
+    def _judge(self, text: str, heard: Heard, answer: Answer) -> None:
         """Check the audio, and play it as it came. WrongAnswer if it is none."""
-        data = b"".join(piece for _, piece in pieces)
+        data, rate = answer.body, answer.headers.get("x-sample-rate", "")
+        rate_hz = int(rate) if rate.isdecimal() else 0
         if not data:
             raise WrongAnswer("empty")
         if self._ask.audio_format == "pcm" and not rate_hz:
@@ -137,9 +145,9 @@ class Caller:
         # Of a compressed answer each byte is taken for the same length of audio: within a sentence it nearly is.
         seconds_of_byte = heard.audio_s / max(1, len(data) - self._header_bytes)
         arrivals, header_bytes = [], self._header_bytes
-        for at_s, piece in pieces:
-            audio_bytes = max(0, len(piece) - header_bytes)
-            header_bytes -= len(piece) - audio_bytes
+        for at_s, count in answer.pieces:
+            audio_bytes = max(0, count - header_bytes)
+            header_bytes -= count - audio_bytes
             if audio_bytes:
                 arrivals.append((at_s, audio_bytes * seconds_of_byte))
         heard.longest_gap_s = max((after - at for (at, _), (after, _) in pairwise(arrivals)), default=0.0)

@@ -12,17 +12,18 @@ import random
 import signal
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from ctypes import Array, c_uint64
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import Final
 
-import aiohttp
 import uvloop
 
 from bench.arrivals import arrivals
 from bench.caller import Ask, Caller, Heard
 from bench.texts import Text, TextPlan, texts
+from bench.wire import Wire
 
 DONE, WRONG, AUDIO_MS = 0, 1, 2
 """What is counted."""
@@ -128,10 +129,8 @@ class _Client:
         await asyncio.sleep(max(0.0, start_s - time.monotonic()))
         cpu_s, began_s = time.process_time(), time.monotonic()
         end_s = start_s + self._load.warmup_s + self._load.seconds
-        connector = aiohttp.TCPConnector(limit=0)
-        timeout = aiohttp.ClientTimeout(total=None)  # the caller has one of its own
-        async with aiohttp.ClientSession(self._task.ask.url, connector=connector, timeout=timeout) as session:
-            caller = Caller(self._task.ask, session)
+        with closing(Wire(self._task.ask.url)) as wire:
+            caller = Caller(self._task.ask, wire)
             watching = asyncio.create_task(self._watch_lag())
             if self._load.users:
                 await self._users(caller, end_s)

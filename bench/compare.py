@@ -11,9 +11,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from bench import peers
 from bench.figures import Spread, ratio
 from bench.level import Level, Point
-from bench.record import ColdstartResult, EfficiencyResult, LoadResult, Record, RecordError, SoakResult, read
+from bench.peer_felt import PeersResult
+from bench.record import (
+    CachedResult,
+    ColdstartResult,
+    EfficiencyResult,
+    LoadResult,
+    PairResult,
+    Record,
+    RecordError,
+    SoakResult,
+    VipResult,
+    read,
+)
 
 _POINTS: Final[dict[str, tuple[Callable[[Point], float | None], bool]]] = {
     "QPS": (lambda point: point.qps, True),
@@ -68,6 +81,18 @@ def compare(old: Record, new: Record) -> list[Comparison]:
         case SoakResult() as one, SoakResult() as other:
             slopes = one.rss_mib_per_1000, other.rss_mib_per_1000
             found = [Comparison("", "MiB by 1000 requests", *slopes, None, more_is_better=False)]
+        case CachedResult() as one, CachedResult() as other:
+            news, olds = ([each.cpu_ratio for each in result.rounds] for result in (other, one))
+            values = one.cpu_ratio.median, other.cpu_ratio.median
+            found = [Comparison("", "bare ÷ cached, CPU", *values, ratio(news, olds), more_is_better=True)]
+        case VipResult() as one, VipResult() as other:
+            found = list(_of_vips(one, other))
+        case PeersResult() as one, PeersResult() as other:
+            found = list(_of_peers(one, other))
+        case PairResult() as one, PairResult() as other if one.kind == other.kind:
+            olds, news = ([each.ratio_without_client for each in result.rounds] for result in (one, other))
+            values = one.ratio_without_client.median, other.ratio_without_client.median
+            found = [Comparison("", "second ÷ first", *values, ratio(news, olds), more_is_better=True)]
         case _:
             found = []
     if not found:
@@ -87,6 +112,34 @@ def compare_files(old: Path, new: Path) -> str:
             f"{between:<16}{each.verdict}"
         )
     return "\n".join([*rows, *(f"note: {note}" for note in _differences(before, after))])
+
+
+def _of_vips(old: VipResult, new: VipResult) -> Iterator[Comparison]:
+    """How much worse VIPs have it beside others than alone."""
+    for streamed, name in ((False, "VIP p95 ÷ alone"), (True, "first audio ÷ alone")):
+        olds, news = (
+            [
+                turn.loaded.p95_ms / turn.alone.p95_ms
+                for turn in result.turns
+                if turn.streamed is streamed and turn.loaded.p95_ms and turn.alone.p95_ms
+            ]
+            for result in (old, new)
+        )
+        if olds and news:
+            means = sum(olds) / len(olds), sum(news) / len(news)
+            yield Comparison("", name, *means, ratio(news, olds), more_is_better=False)
+
+
+def _of_peers(old: PeersResult, new: PeersResult) -> Iterator[Comparison]:
+    """Ours by each peer's: what the machine did to both of a round leaves it alone."""
+    for peer in old.peers.keys() & new.peers.keys():
+        for figure in peers.FIGURES:
+            before, after = (peers.against(result, figure, peer) for result in (old, new))
+            if before and after:
+                values = before.median, after.median
+                yield Comparison(
+                    f"ours ÷ {peer}", figure.name[:22], *values, None, more_is_better=figure.more_is_better
+                )
 
 
 def _of_levels(old: Level, new: Level) -> Iterator[Comparison]:

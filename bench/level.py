@@ -21,6 +21,9 @@ BUSY_OTHERS: Final = 0.1
 LATE_CLIENT_S: Final = 0.02
 """Of an event loop's lag, its p99. Above it, latencies are told with a warning."""
 
+WATCHING: Final = "watching"
+"""The process that starts the clients and looks on."""
+
 
 @dataclass(frozen=True, slots=True)
 class ClientUse:
@@ -167,6 +170,17 @@ def level(seen: Observed) -> Level:
     return replace(result, doubts=tuple(_doubts(result)))
 
 
+def beside(found: Level, others: Sequence[Level], *, same_server: bool) -> Level:
+    """The same, if these loads were laid at the same time: what they cost is no other program's."""
+    if found.other_cores is None:
+        return found
+    known = sum(use.cores for other in others for use in other.clients if use.name != WATCHING)
+    if not same_server:
+        known += sum(use.cores for other in others for use in other.processes)
+    result = replace(found, other_cores=max(0.0, found.other_cores - known))
+    return replace(result, doubts=tuple(_doubts(result)))
+
+
 def _latency_s(one: Heard) -> float:
     return one.ended_s - one.intended_s
 
@@ -203,7 +217,7 @@ def _clients(seen: Observed) -> tuple[ClientUse, ...]:
         check_us = 1e6 * sum(checked) / len(checked) if checked else 0.0
         cores = report.cpu_s / report.wall_s if report.wall_s else 0.0
         uses.append(ClientUse(f"client {number}", cores, 1000 * lag.p99 if lag else 0.0, check_us))
-    return (*uses, ClientUse("watching", seen.bench_cores, 0.0, 0.0))
+    return (*uses, ClientUse(WATCHING, seen.bench_cores, 0.0, 0.0))
 
 
 def _others(seen: Observed, clients: Sequence[ClientUse]) -> float | None:

@@ -6,16 +6,30 @@ Its plots are matplotlib's, as SVG in the page: `pip install '.[bench]'`.
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from html import escape
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from bench import coldstart, efficiency, load, seed, soak
+from bench import cached, coldstart, efficiency, idle, load, pairs, peers, seed, soak, underruns, vip
 from bench.figures import QUANTILES
 from bench.level import Level
-from bench.record import ColdstartResult, EfficiencyResult, EfficiencyRound, LoadResult, Record, SoakResult
+from bench.peer_felt import PeersResult
+from bench.peer_turn import OURS
+from bench.record import (
+    AnyResult,
+    CachedResult,
+    ColdstartResult,
+    EfficiencyResult,
+    EfficiencyRound,
+    IdleResult,
+    LoadResult,
+    PairResult,
+    Record,
+    SoakResult,
+    VipResult,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -49,28 +63,31 @@ def page(record: Record) -> str:
     told = f"<p>{escape(on)}<br><small>{escape(versions)} · {record.date}</small></p>"
     head = f"<h1>tts-server bench {result.kind}</h1>{told}"
     note = f"<p>{escape(record.note)}</p>" if record.note else ""
-    body = "".join(_parts(result))
+    body, words = "".join(_parts(result)), _WORDS[result.kind](result)
     return (
         f'<!doctype html><html lang="en"><meta charset="utf-8"><title>bench {result.kind}</title>'
-        f"<style>{_STYLE}</style>{head}{note}{body}<h2>In words</h2><pre>{escape(_words(result))}</pre></html>\n"
+        f"<style>{_STYLE}</style>{head}{note}{body}<h2>In words</h2><pre>{escape(words)}</pre></html>\n"
     )
 
 
-def _words(result: LoadResult | SoakResult | ColdstartResult | EfficiencyResult) -> str:
-    match result:
-        case LoadResult(kind="seed"):
-            return seed.report(result)
-        case LoadResult():
-            return load.report(result)
-        case SoakResult():
-            return soak.report(result)
-        case ColdstartResult():
-            return coldstart.report(result)
-        case EfficiencyResult():
-            return efficiency.report(result)
+_WORDS: Final[Mapping[str, Callable[[Any], str]]] = {
+    "http": load.report,
+    "seed": seed.report,
+    "underruns": underruns.report,
+    "soak": soak.report,
+    "coldstart": coldstart.report,
+    "efficiency": efficiency.report,
+    "vip": vip.report,
+    "peers": peers.report,
+    "instances": pairs.report,
+    "batching": pairs.report,
+    "idle": idle.report,
+    "cached": cached.report,
+}
+"""By the kind of result."""
 
 
-def _parts(result: LoadResult | SoakResult | ColdstartResult | EfficiencyResult) -> Iterator[str]:
+def _parts(result: AnyResult) -> Iterator[str]:
     match result:
         case LoadResult(levels=levels):
             yield from _of_levels(levels)
@@ -85,7 +102,19 @@ def _parts(result: LoadResult | SoakResult | ColdstartResult | EfficiencyResult)
         case EfficiencyResult(rounds=rounds):
             yield "<h2>Limit and server, in turn</h2>"
             yield _plot(lambda axes: _rounds(axes, rounds), "round", "seconds of audio a second")
-        case ColdstartResult():
+        case VipResult():
+            yield "<h2>VIPs' p95, alone and beside others</h2>"
+            yield _plot(lambda axes: _vips(axes, result), "round", "ms")
+        case PeersResult():
+            yield "<h2>Seconds of audio per second, 50 connections</h2>"
+            yield _plot(lambda axes: _beside(axes, result), "round", "seconds of audio a second")
+        case PairResult(rounds=turns):
+            yield "<h2>Both, in turn</h2>"
+            yield _plot(lambda axes: _both(axes, result), "round", "seconds of audio a second") if turns else ""
+        case CachedResult():
+            yield "<h2>A bare handler and the cache, in turn</h2>"
+            yield _plot(lambda axes: _cached(axes, result), "round", "answers a second")
+        case ColdstartResult() | IdleResult():
             pass
 
 
@@ -93,6 +122,40 @@ def _rounds(axes: Axes, rounds: Sequence[EfficiencyRound]) -> None:
     numbers = range(1, len(rounds) + 1)
     axes.plot(numbers, [one.limit_audio_s_per_s for one in rounds], "o-", label="the nets alone")
     axes.plot(numbers, [one.served_audio_s_per_s for one in rounds], "o-", label="served")
+    axes.set_ylim(bottom=0)
+    axes.legend()
+
+
+def _cached(axes: Axes, result: CachedResult) -> None:
+    numbers = range(1, len(result.rounds) + 1)
+    axes.plot(numbers, [one.bare_qps for one in result.rounds], "o-", label="a bare handler")
+    axes.plot(numbers, [one.cached_qps for one in result.rounds], "o-", label="from the cache")
+    axes.set_ylim(bottom=0)
+    axes.legend()
+
+
+def _vips(axes: Axes, result: VipResult) -> None:
+    for streamed, what in ((False, "whole"), (True, "first audio")):
+        turns = [turn for turn in result.turns if turn.streamed is streamed]
+        numbers = [turn.round for turn in turns]
+        for name, values in (("alone", [t.alone.p95_ms for t in turns]), ("loaded", [t.loaded.p95_ms for t in turns])):
+            axes.plot(numbers, values, "o-" if name == "loaded" else "o:", label=f"{what}, {name}")  # type: ignore[arg-type]
+    axes.set_ylim(bottom=0)
+    axes.legend()
+
+
+def _beside(axes: Axes, result: PeersResult) -> None:
+    for server in (OURS, *result.peers):
+        turns = sorted((turn.round, turn.flat_out.audio_s_per_s) for turn in result.turns if turn.server == server)
+        axes.plot([number for number, _ in turns], [audio for _, audio in turns], "o-", label=server)
+    axes.set_ylim(bottom=0)
+    axes.legend()
+
+
+def _both(axes: Axes, result: PairResult) -> None:
+    numbers = range(1, len(result.rounds) + 1)
+    axes.plot(numbers, [one.first_audio_s_per_s for one in result.rounds], "o-", label=result.first)
+    axes.plot(numbers, [one.second_audio_s_per_s for one in result.rounds], "o-", label=result.second)
     axes.set_ylim(bottom=0)
     axes.legend()
 

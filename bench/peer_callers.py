@@ -1,7 +1,8 @@
 """Callers of several kinds beside one another, who ask our server by text, and a peer by the phones of the same text.
 
 They are `bench.caller`'s, on one event loop: a short text is wanted whole, of a paragraph its first audio as soon as it
-can be had, and some callers are VIPs. What a peer is asked is exchanged on the way out; nothing else differs.
+can be had, and some callers are VIPs. For a peer the body is another one; nothing else differs. No encoding is offered
+to anybody: LitServe would compress speech, which no client wants.
 """
 
 from __future__ import annotations
@@ -10,14 +11,12 @@ import asyncio
 import random
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from itertools import cycle, islice
 from typing import Final, Literal
 
-import aiohttp
-import orjson
 import uvloop
-from aiohttp import ClientHandlerType, ClientRequest, ClientResponse
 
 from bench.arrivals import arrivals
 from bench.caller import Ask, Caller, Heard
@@ -27,6 +26,7 @@ from bench.peer_servers.speaker import write_request
 from bench.served import Server
 from bench.texts import Text, TextPlan, texts
 from bench.usage import Watch, busy_s
+from bench.wire import Wire
 from inference.frontend.reading import read
 from inference.script import write_script
 
@@ -37,8 +37,8 @@ TEXTS: Final[Mapping[Kind, int]] = {"short": 4_000, "paragraph": 400, "vip": 400
 under way at once is a small part of them: nobody asks for what another one is just being told.
 """
 VOICE: Final = "female"
-REFUSED: Final = (429, 503)
-"""Statuses that mean: not now."""
+REFUSALS: Final = ("status 429", "status 503")
+"""Errors that mean: not now."""
 TIMEOUT_S: Final = 30.0
 """An answer that is not there by then is none; far beyond any SLO."""
 _START_S: Final = 0.1  # all begin together
@@ -128,17 +128,6 @@ async def _lay(door: Door, parts: Sequence[Part], texts: Texts, deadline_ms: int
     loads = [part.load for part in parts]
     laid = Laid(start_s + max(load.warmup_s for load in loads), max(load.seconds for load in loads))
 
-    async def count(request: ClientRequest, handler: ClientHandlerType) -> ClientResponse:
-        response = await handler(request)
-        if response.status in REFUSED and "Retry-After" not in response.headers:
-            laid.without_retry_after += 1
-        return response
-
-    async def exchange(request: ClientRequest, handler: ClientHandlerType) -> ClientResponse:
-        asked = orjson.loads(await request.body.as_bytes() if request.body else b"")
-        await request.update_body(texts.phones(asked["text"]))
-        return await count(request, handler)
-
     def ask(key: str | None, *, streamed: bool = False) -> Ask:
         return Ask(
             door.server.url,
@@ -150,17 +139,12 @@ async def _lay(door: Door, parts: Sequence[Part], texts: Texts, deadline_ms: int
             deadline_ms=deadline_ms,
         )
 
-    async with aiohttp.ClientSession(
-        door.server.url,
-        connector=aiohttp.TCPConnector(limit=0),
-        timeout=aiohttp.ClientTimeout(total=None),  # callers have one of their own
-        headers={"Accept-Encoding": "identity"},  # LitServe would compress speech, which no client wants
-        middlewares=[exchange if door.is_peer else count],
-    ) as session:
+    write = texts.phones if door.is_peer else None
+    with closing(Wire(door.server.url)) as wire:
         callers: Mapping[Kind, Caller] = {
-            "short": Caller(ask(door.key), session),
-            "paragraph": Caller(ask(door.key, streamed=not door.is_peer), session),
-            "vip": Caller(ask(door.vip_key), session),
+            "short": Caller(ask(door.key), wire, write),
+            "paragraph": Caller(ask(door.key, streamed=not door.is_peer), wire, write),
+            "vip": Caller(ask(door.vip_key), wire, write),
         }
         async with asyncio.TaskGroup() as group:
             for part in parts:
@@ -201,3 +185,4 @@ class _Part:
         kind: Kind = "paragraph" if paragraph else "vip" if self._part.vip else "short"
         heard = await self._callers[kind].call(self._texts.next(kind), intended_s)
         self._laid.heard.append((kind, heard))
+        self._laid.without_retry_after += heard.error in REFUSALS and not heard.told_when

@@ -11,22 +11,20 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
-
-import orjson
 
 from bench.caller import Heard
 from bench.client import Load
 from bench.engine import BenchError
 from bench.figures import distribution
-from bench.peer_callers import REFUSED, Door, Kind, Laid, Part, Texts, lay
+from bench.keyed import keyed_serving
+from bench.peer_callers import REFUSALS, Door, Kind, Laid, Part, Texts, lay
+from bench.peer_felt import Felt, Turn
 from bench.peer_process import Behind, peer_serving
-from bench.served import serving, wait_quiet
+from bench.served import wait_quiet
 from inference.cores import choose, usable_cpus
 from tts_server.config import Settings
-from tts_server.keys import Key, changing, digest, make_secret
 
 OURS: Final = "ours"
 CONNECTIONS: Final = 50
@@ -39,67 +37,6 @@ VIPS: Final = 0.1
 """Of its capacity, beside the others: were they many, they would be nothing special."""
 WARMUP_S: Final = 2.0
 """Before each load; by its end a server at twice its capacity is late by a second if it refuses nobody."""
-_REFUSED: Final = tuple(f"status {status}" for status in REFUSED)
-_TIERS: Final = {
-    name: {"priority": place, "requests_per_s": 1e6, "burst": 10**7, "characters_per_min": 10**9, "concurrent": 10**6}
-    for place, name in enumerate(("vip", "standard"))
-}
-"""Limits that are counted and never reached: all of them come with two keys."""
-
-
-@dataclass(frozen=True, slots=True)
-class Felt:
-    """What some of the callers felt under one load. Milliseconds count from when a request was to be sent."""
-
-    asked: int
-    right: int
-    """Answered rightly, however late."""
-    errors: Mapping[str, int]
-    answers_per_s: float
-    """Right ones that ended within the time."""
-    audio_s_per_s: float
-    """Speech in them."""
-    soon_answers_per_s: float
-    """Those of them that were soon enough: a short text by its end, a paragraph by its first audio."""
-    soon_audio_s_per_s: float
-    p50_ms: float | None
-    """Until the last byte; of right answers."""
-    p95_ms: float | None
-    first_p50_ms: float | None
-    """Until the first audio."""
-    first_p95_ms: float | None
-    refused: int
-    """429 and 503."""
-    refused_p95_ms: float | None
-
-
-@dataclass(frozen=True, slots=True)
-class Turn:
-    """One server under all loads."""
-
-    server: str
-    round: int
-    flat_out: Felt
-    """Short texts, from users who do not wait: its throughput."""
-    audio_s_per_cpu_s: float
-    """Speech for a second of processor time of all the server's processes, under that load: what other programs take
-    from the server changes it little.
-    """
-    capacity: Felt
-    """The same users, one text in ten a paragraph."""
-    vips_alone: Felt
-    loaded_short: Felt
-    """At 80 % of its capacity."""
-    loaded_paragraphs: Felt
-    overloaded: Felt
-    """At twice its capacity: all but the VIPs."""
-    overloaded_vips: Felt
-    without_retry_after: int
-    """Refusals, under all loads, that do not say when to come again."""
-    client_cores: float
-    """The most that those who asked took under a load."""
-    other_cores: float
-    """What other programs, and the machine's host, took: the mean."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,18 +98,9 @@ class Plan:
 
     @contextmanager
     def _ours(self) -> Iterator[Door]:
-        keys_file = self.folder / "keys.json"
-        keys_file.unlink(missing_ok=True)
-        secrets = {tier: make_secret() for tier in _TIERS}
-        with changing(keys_file) as keys:
-            keys += [
-                Key(name=tier, tier=tier, sha256=digest(secret), created=datetime.now(UTC))
-                for tier, secret in secrets.items()
-            ]
-        options = ["--engines", str(self.pack.resolve()), "--cache-bytes", "0", "--keys-file", str(keys_file)]
-        options += ["--tiers", orjson.dumps(_TIERS).decode()]
-        with serving(options, folder=self.folder) as server:
-            yield Door(server, is_peer=False, key=secrets["standard"], vip_key=secrets["vip"])
+        options = ["--engines", str(self.pack.resolve()), "--cache-bytes", "0"]
+        with keyed_serving(options, self.folder) as keyed:
+            yield Door(keyed.server, is_peer=False, key=keyed.standard_key, vip_key=keyed.vip_key)
 
     @contextmanager
     def _peer(self, name: str) -> Iterator[Door]:
@@ -196,7 +124,7 @@ def felt(laid: Laid, slo_ms: float, *kinds: Kind) -> Felt:
     soon = [one for kind, one in ended if 1000 * (_heard_s(kind, one) - one.intended_s) <= slo_ms]
     whole = distribution([1000 * (one.ended_s - one.intended_s) for one in right])
     first = distribution([1000 * (one.first_s - one.intended_s) for one in right])
-    refusals = [one for one in asked if one.error in _REFUSED]
+    refusals = [one for one in asked if one.error in REFUSALS]
     refused = distribution([1000 * (one.ended_s - one.intended_s) for one in refusals])
     return Felt(
         asked=len(asked),

@@ -7,48 +7,27 @@ round, and its spread is that of the rounds: what else the machine does changes 
 
 from __future__ import annotations
 
-import json
 import statistics
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final
 
 from tqdm import tqdm
 
 from bench.figures import Spread, spread
 from bench.level import BUSY_CLIENT, BUSY_OTHERS
 from bench.peer_callers import Texts
+from bench.peer_felt import PeersResult, Turn
 from bench.peer_process import PEERS, installed
-from bench.peer_turn import OURS, Plan, Turn, listed
-from bench.record import Machine, machine
+from bench.peer_turn import OURS, Plan, listed
 from inference.pack import load_pack
 
 SLO_MS: Final = 1000
 MOST_ROUNDS: Final = 100
-
-
-@dataclass(frozen=True, slots=True)
-class PeersResult:
-    """What was measured, how, and on what."""
-
-    kind: Literal["peers"]
-    date: str
-    """When it ended, UTC."""
-    machine: Machine
-    pack: str
-    peers: Mapping[str, str]
-    """Their versions."""
-    seconds: float
-    """Of each load."""
-    slo_ms: int
-    peer_timeout_s: float | None
-    """What peers gave a request, if they have such a setting; None: their own defaults."""
-    turns: tuple[Turn, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,18 +36,20 @@ class Figure:
 
     name: str
     of: Callable[[Turn], float | None]
+    more_is_better: bool = False
 
 
 FIGURES: Final = (
-    Figure("50 connections, short texts: answers/s", lambda turn: turn.flat_out.answers_per_s),
-    Figure("… seconds of audio per second", lambda turn: turn.flat_out.audio_s_per_s),
-    Figure("… for a second of processor time", lambda turn: turn.audio_s_per_cpu_s),
+    Figure("50 connections, short texts: answers/s", lambda turn: turn.flat_out.answers_per_s, more_is_better=True),
+    Figure("… seconds of audio per second", lambda turn: turn.flat_out.audio_s_per_s, more_is_better=True),
+    Figure("… for a second of processor time", lambda turn: turn.audio_s_per_cpu_s, more_is_better=True),
     Figure("80 %, a paragraph in ten: short p95 ms", lambda turn: turn.loaded_short.p95_ms),
     Figure("… paragraphs, first audio p50 ms", lambda turn: turn.loaded_paragraphs.first_p50_ms),
     Figure("… paragraphs, first audio p95 ms", lambda turn: turn.loaded_paragraphs.first_p95_ms),
     Figure(
         "200 %: audio in time ÷ capacity",
         lambda turn: _ratio(turn.overloaded.soon_audio_s_per_s, turn.capacity.audio_s_per_s),
+        more_is_better=True,
     ),
     Figure("… refused, p95 ms", lambda turn: turn.overloaded.refused_p95_ms),
     Figure("… VIP p95 ms", lambda turn: turn.overloaded_vips.p95_ms),
@@ -113,8 +94,6 @@ def measure(
                 bar.update()
     return PeersResult(
         kind="peers",
-        date=datetime.now(UTC).isoformat(timespec="seconds"),
-        machine=machine(),
         pack=pack.name,
         peers={peer: version(PEERS[peer]) for peer in beside},
         seconds=seconds,
@@ -122,11 +101,6 @@ def measure(
         peer_timeout_s=peer_timeout_s,
         turns=tuple(turns),
     )
-
-
-def write_json(result: PeersResult, file: Path) -> None:
-    """The result for programs."""
-    file.write_text(json.dumps(asdict(result), ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
 
 
 def of_server(result: PeersResult, figure: Figure, server: str) -> Spread | None:
@@ -143,12 +117,11 @@ def against(result: PeersResult, figure: Figure, peer: str) -> Spread | None:
 
 def report(result: PeersResult) -> str:
     """The result for people."""
-    rounds, where = max(turn.round for turn in result.turns), result.machine
+    rounds = max(turn.round for turn in result.turns)
     peers = [f"{name} {number}" for name, number in result.peers.items()]
     timeouts = "their own timeouts" if result.peer_timeout_s is None else f"timeouts of {result.peer_timeout_s:g} s"
     rows = [
-        f"{result.pack} on {where.cores} cores of {where.cpu}",
-        f"{rounds} rounds of {result.seconds:g} s under each load; SLO {result.slo_ms} ms",
+        f"{result.pack}, {rounds} rounds of {result.seconds:g} s under each load; SLO {result.slo_ms} ms",
         f"beside {', '.join(peers)} (plain is by aiohttp), with {timeouts}",
         "",
         "median over rounds (least–greatest)",

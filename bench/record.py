@@ -20,6 +20,7 @@ from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from bench.engine import cpu_name
 from bench.figures import Spread
 from bench.level import Level
+from bench.peer_felt import PeersResult
 from bench.usage import ProcessUse
 from inference.cores import usable_cores
 
@@ -79,9 +80,9 @@ class Method:
 
 @dataclass(frozen=True, slots=True)
 class LoadResult:
-    """Of `bench http` and `bench seed`: levels of load, one after another."""
+    """Of `bench http`, `seed` and `underruns`: levels of load, one after another."""
 
-    kind: Literal["http", "seed"]
+    kind: Literal["http", "seed", "underruns"]
     method: Method
     levels: tuple[Level, ...]
     sustained_per_s: float | None = None
@@ -168,7 +169,168 @@ class EfficiencyResult:
     errors: Mapping[str, int]
 
 
-Result = Annotated[LoadResult | SoakResult | ColdstartResult | EfficiencyResult, Field(discriminator="kind")]
+@dataclass(frozen=True, slots=True)
+class Vips:
+    """What VIPs felt under one load: until the last byte, or streamed until the first audio."""
+
+    asked: int
+    errors: Mapping[str, int]
+    p50_ms: float | None
+    p95_ms: float | None
+    p99_ms: float | None
+    stages_ms: Mapping[str, float]
+    """Where the time went, the mean; as of a Level."""
+    client_lag_p99_ms: float
+    """How late their own client's event loop was."""
+    client_cores: float
+    server_cores: float
+    """Of all the server's processes."""
+    server_waited: float
+    """Seconds in a second that the server's own process was ready and had no core."""
+    workers_waited: float
+    """The same of all its workers together."""
+    other_cores: float | None
+    """What programs took that are no part of this."""
+
+
+@dataclass(frozen=True, slots=True)
+class Others:
+    """What became of the standard callers who overloaded the server."""
+
+    asked: int
+    answered_qps: float
+    goodput_qps: float
+    """Answered rightly within the SLO."""
+    refused: int
+    """429 and 503."""
+    errors: Mapping[str, int]
+    client_cores: float
+
+
+@dataclass(frozen=True, slots=True)
+class VipTurn:
+    """VIPs alone, and beside others, one after the other."""
+
+    round: int
+    streamed: bool
+    alone: Vips
+    loaded: Vips
+    others: Others
+
+
+@dataclass(frozen=True, slots=True)
+class VipResult:
+    """Of `bench vip`."""
+
+    kind: Literal["vip"]
+    method: Method
+    """Of the others: VIPs ask for short texts, and name no deadline."""
+    vips_per_s: float
+    capacity_qps: float
+    """What users who do not wait are answered, measured at the start with the others' texts."""
+    offered_qps: float
+    seconds: float
+    turns: tuple[VipTurn, ...]
+    whole_p95_ratio: Spread | None
+    """VIPs' p95 loaded by their p95 alone, of each round; whole answers by their last byte."""
+    first_audio_p95_ratio: Spread | None
+    """The same of streamed answers, by their first audio."""
+
+
+@dataclass(frozen=True, slots=True)
+class PairRound:
+    """Two ways to serve, one after the other."""
+
+    first_audio_s_per_s: float
+    second_audio_s_per_s: float
+    first_client_cores: float
+    """What clients and the watching process took from the first."""
+    second_client_cores: float
+    first_other_cores: float | None
+    """What other programs took; None if that is not known."""
+    second_other_cores: float | None
+    first_p95_ms: float | None
+    second_p95_ms: float | None
+    ratio: float
+    """Second by first."""
+    ratio_without_client: float
+    """The same, what the clients took from each given back to it."""
+
+
+@dataclass(frozen=True, slots=True)
+class PairResult:
+    """Of `bench instances` and `bench batching`."""
+
+    kind: Literal["instances", "batching"]
+    method: Method
+    first: str
+    """In words."""
+    second: str
+    users: int
+    rounds: tuple[PairRound, ...]
+    ratio: Spread
+    ratio_without_client: Spread
+    errors: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class IdleResult:
+    """Of `bench idle`."""
+
+    kind: Literal["idle"]
+    serve: tuple[str, ...]
+    seconds: float
+    processes: tuple[ProcessUse, ...]
+    """Of a server that nobody asks for anything."""
+
+
+@dataclass(frozen=True, slots=True)
+class CachedRound:
+    """A bare handler and the server, one after the other."""
+
+    bare_qps: float
+    bare_cpu_us: float
+    """Of its process, for each answer."""
+    bare_busy: float
+    """The part of a core that it took: below 0.9 something else bounded it."""
+    cached_qps: float
+    """Of the server, from its cache."""
+    cached_cpu_us: float
+    """Of its parent process."""
+    cached_busy: float
+    qps_ratio: float
+    """The server's by the bare handler's."""
+    cpu_ratio: float
+    """The bare handler's time for an answer by the server's."""
+
+
+@dataclass(frozen=True, slots=True)
+class CachedResult:
+    """Of `bench cached`."""
+
+    kind: Literal["cached"]
+    serve: tuple[str, ...]
+    answer_bytes: int
+    connections: int
+    shared_core: bool
+    """Whether there was but one, for the client too."""
+    rounds: tuple[CachedRound, ...]
+    qps_ratio: Spread
+    cpu_ratio: Spread
+
+
+AnyResult = (
+    LoadResult
+    | SoakResult
+    | ColdstartResult
+    | EfficiencyResult
+    | VipResult
+    | PeersResult
+    | PairResult
+    | IdleResult
+    | CachedResult
+)
+Result = Annotated[AnyResult, Field(discriminator="kind")]
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,7 +352,7 @@ class RecordError(ValueError):
     """A file is no record; the message says where it is none."""
 
 
-def record(result: LoadResult | SoakResult | ColdstartResult | EfficiencyResult, note: str = "") -> Record:
+def record(result: AnyResult, note: str = "") -> Record:
     """A result of now, on this machine."""
     return Record(SCHEMA, datetime.now(UTC).isoformat(timespec="seconds"), machine(), result, note)
 

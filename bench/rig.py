@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from ctypes import Array, c_uint64
 from dataclasses import dataclass, field, replace
@@ -17,7 +18,7 @@ from bench.caller import Ask
 from bench.client import AUDIO_MS, DONE, WRONG, ClientReport, ClientTask, Load, start_client
 from bench.counted import Samples
 from bench.engine import BenchError
-from bench.level import Level, Observed, level
+from bench.level import Level, Observed, beside, level
 from bench.served import Server, serving, wait_quiet
 from bench.texts import TextPlan
 from bench.usage import ProcessUse, Watch, busy_s
@@ -117,6 +118,14 @@ class Rig:
     def _said(self, seconds: float) -> str:
         done, wrong, audio_s = self._grown(DONE), self._grown(WRONG), self._grown(AUDIO_MS) / 1000
         return f"{done} answers, {done / seconds:.0f}/s, {wrong} wrong, {audio_s / seconds:.0f} s of audio/s"
+
+
+def lay_together(rigs: Sequence[tuple[Rig, Load]], *, same_server: bool) -> list[Level]:
+    """Lay each load upon its server, all at once; what the others cost counts as no other program's."""
+    with ThreadPoolExecutor(len(rigs)) as threads:
+        laid = [threads.submit(there.lay, load) for there, load in rigs]
+        found = [each.result() for each in laid]
+    return [beside(one, [other for other in found if other is not one], same_server=same_server) for one in found]
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,6 +28,9 @@ class ProcessUse:
     pss_mib: float
     """The same, such pages shared out among those who have them; 0 where that may not be read."""
     open_files: int
+    waited: float = 0.0
+    """Seconds in each second that its threads were ready to run and had no core, one after another's added; 0 where the
+    kernel does not count them."""
 
 
 class Watch:
@@ -34,7 +38,7 @@ class Watch:
 
     def __init__(self, server: Server) -> None:
         self._server = server
-        self._before_s = {process.pid: _cpu_s(process) for process in server.processes()}
+        self._before = {process.pid: (_cpu_s(process), waited_s(process.pid)) for process in server.processes()}
 
     def read(self, seconds: float) -> tuple[ProcessUse, ...]:
         """What each took, `seconds` after the beginning; one that came meanwhile is counted from its start."""
@@ -45,8 +49,9 @@ class Watch:
                 worker = number > 0 and bool(segments(process))
                 workers += worker
                 name = "server" if number == 0 else f"worker {workers}" if worker else "helper"
-                cores = (_cpu_s(process) - self._before_s.get(process.pid, 0.0)) / seconds
-                uses.append(ProcessUse(name, cores, *_memory_mib(process), process.num_fds()))
+                cpu_s, lost_s = self._before.get(process.pid, (0.0, 0.0))
+                cores, waited = (_cpu_s(process) - cpu_s) / seconds, (waited_s(process.pid) - lost_s) / seconds
+                uses.append(ProcessUse(name, cores, *_memory_mib(process), process.num_fds(), max(0.0, waited)))
             except psutil.Error:
                 continue  # it has ended
         return tuple(uses)
@@ -58,6 +63,15 @@ def _cpu_s(process: psutil.Process) -> float:
     except psutil.Error:
         return 0.0
     return float(times.user + times.system)
+
+
+def waited_s(pid: int) -> float:
+    """For how long its threads have been ready to run without running."""
+    total_ns = 0
+    for file in Path(f"/proc/{pid}/task").glob("*/schedstat"):
+        with suppress(OSError, IndexError):  # the thread has ended, or nobody counts
+            total_ns += int(file.read_text(encoding="ascii").split()[1])
+    return total_ns / 1e9
 
 
 def _memory_mib(process: psutil.Process) -> tuple[float, float]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from tts_server.bench_load_cli import add_load_benches
+from tts_server.bench_proof_cli import add_proofs
 from tts_server.command import DONE, Failure, add_pack, check_output, checked, find_pack
 
 T = TypeVar("T")
@@ -82,26 +83,8 @@ def add_benches(bench: argparse.ArgumentParser) -> None:
     add_pack(memory)
     memory.set_defaults(run=_bench_memory)
 
-    peers = benches.add_parser(
-        "peers",
-        help="this server beside others' with the same voice",
-        description="Put the same voice behind MOSEC, LitServe, Ray Serve and a plain aiohttp server, each as it "
-        "advises for CPUs, and behind this one with all that it does; then lay the same loads upon each in turn: 50 "
-        "users with short texts; 80 %% of what it can do, one text in ten a paragraph; twice what it can do, VIPs "
-        "beside. The others need the extra [peers], and are given phones.",
-    )
-    peers.add_argument("--peers", metavar="NAME,…", help="mosec, litserve, plain, ray (default: those installed)")
-    peers.add_argument("--rounds", type=int, default=3, help="turns of each server (default: %(default)s)")
-    peers.add_argument("--seconds", type=float, default=10.0, help="of each load (default: %(default)g)")
-    peers.add_argument("--slo-ms", type=int, default=1000, help="what comes later is no good (default: %(default)s)")
-    peers.add_argument(
-        "--peer-timeout", type=float, metavar="S", help="seconds that peers give a request (default: their own)"
-    )
-    peers.add_argument("--json", type=Path, metavar="FILE", help="write the result there too")
-    add_pack(peers)
-    peers.set_defaults(run=_bench_peers)
-
     add_load_benches(benches)
+    add_proofs(benches)
 
 
 def _bench_engine(args: argparse.Namespace) -> int:
@@ -147,26 +130,6 @@ def _bench_memory(args: argparse.Namespace) -> int:
     pack = find_pack(args)
     return _bench(
         args, lambda: measure(pack, workers=args.workers, shared_weights=not args.own_weights), report, write_json
-    )
-
-
-def _bench_peers(args: argparse.Namespace) -> int:
-    from bench.peers import measure, report, write_json
-
-    pack = find_pack(args)
-    names = args.peers.split(",") if args.peers is not None else None
-    return _bench(
-        args,
-        lambda: measure(
-            pack,
-            names,
-            rounds=args.rounds,
-            seconds=args.seconds,
-            slo_ms=args.slo_ms,
-            peer_timeout_s=args.peer_timeout,
-        ),
-        report,
-        write_json,
     )
 
 

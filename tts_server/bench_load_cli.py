@@ -13,10 +13,10 @@ from tts_server.command import DONE, Failure, UsageError, add_pack, check_output
 
 if TYPE_CHECKING:
     from bench.client import Load
-    from bench.record import ColdstartResult, EfficiencyResult, LoadResult, SoakResult
+    from bench.record import AnyResult
     from bench.rig import Setup
 
-R = TypeVar("R", "LoadResult", "SoakResult", "ColdstartResult", "EfficiencyResult")
+R = TypeVar("R", bound="AnyResult")
 
 _HTTP = """\
 Lay load upon a server and say what its callers feel. A server is started for
@@ -52,8 +52,8 @@ def add_load_benches(benches: argparse._SubParsersAction[argparse.ArgumentParser
     )
     http.add_argument("--seconds", type=float, default=20.0, help="of each level (default: %(default)g)")
     http.add_argument("--warmup", type=float, default=3.0, help="seconds before each level (default: %(default)g)")
-    _add_texts(http, "sentence")
-    _add_common(http, slo_ms=500.0)
+    add_texts(http, "sentence")
+    add_common(http, slo_ms=500.0)
     http.set_defaults(run=_bench_http)
 
     seed = benches.add_parser(
@@ -65,7 +65,7 @@ def add_load_benches(benches: argparse._SubParsersAction[argparse.ArgumentParser
     )
     seed.add_argument("--scale", type=float, default=1.0, help="times a minute for each (default: %(default)g)")
     seed.add_argument("--users", type=_numbers, default=(), metavar="N,…", help="others than 50,200,500")
-    _add_common(seed, slo_ms=412.0)
+    add_common(seed, slo_ms=412.0)
     seed.set_defaults(run=_bench_seed)
 
     soak = benches.add_parser(
@@ -77,8 +77,8 @@ def add_load_benches(benches: argparse._SubParsersAction[argparse.ArgumentParser
     )
     soak.add_argument("--requests", type=int, default=20_000, help="(default: %(default)s)")
     soak.add_argument("--users", type=int, default=20, help="who ask without waiting (default: %(default)s)")
-    _add_texts(soak, "mixed")
-    _add_common(soak, slo_ms=500.0)
+    add_texts(soak, "mixed")
+    add_common(soak, slo_ms=500.0)
     soak.set_defaults(run=_bench_soak)
 
     coldstart = benches.add_parser(
@@ -89,7 +89,7 @@ def add_load_benches(benches: argparse._SubParsersAction[argparse.ArgumentParser
     )
     coldstart.add_argument("--rounds", type=int, default=3, help="(default: %(default)s)")
     coldstart.add_argument("--serve", default="", metavar="OPTIONS", help="options of `serve`, in one word")
-    _add_outputs(coldstart)
+    add_outputs(coldstart)
     coldstart.set_defaults(run=_bench_coldstart)
 
     efficiency = benches.add_parser(
@@ -103,10 +103,23 @@ def add_load_benches(benches: argparse._SubParsersAction[argparse.ArgumentParser
         "--seconds", type=float, default=10.0, help="of each half of a round (default: %(default)g)"
     )
     efficiency.add_argument("--users", type=int, default=50, help="(default: %(default)s)")
-    _add_texts(efficiency, "sentence")
+    add_texts(efficiency, "sentence")
     add_pack(efficiency)
-    _add_common(efficiency, slo_ms=500.0)
+    add_common(efficiency, slo_ms=500.0)
     efficiency.set_defaults(run=_bench_efficiency)
+
+    cached = benches.add_parser(
+        "cached",
+        help="what an answer from the cache costs, by what a bare aiohttp handler costs that returns as much",
+        description="A server with keys, limits and its log, and a handler that returns as many bytes, in turn on one "
+        "core; a client that asks for the same over and over on another one. The ratio of their answers per second, "
+        "and of the processor time for each (goal: 0.6).",
+    )
+    cached.add_argument("--rounds", type=int, default=10, help="(default: %(default)s)")
+    cached.add_argument("--seconds", type=float, default=2.0, help="of each half of a round (default: %(default)g)")
+    cached.add_argument("--serve", default="", metavar="OPTIONS", help="options of `serve`, in one word")
+    add_outputs(cached)
+    cached.set_defaults(run=_bench_cached)
 
     compare = benches.add_parser("compare", help="two results of the above, side by side: ratios with their spread")
     compare.add_argument("first", type=Path, metavar="A.json")
@@ -118,7 +131,8 @@ def add_load_benches(benches: argparse._SubParsersAction[argparse.ArgumentParser
     schema.set_defaults(run=_schema)
 
 
-def _add_texts(parser: argparse.ArgumentParser, length: str) -> None:
+def add_texts(parser: argparse.ArgumentParser, length: str) -> None:
+    """The flags of what is asked for."""
     parser.add_argument(
         "--language", choices=("zh", "en", "mixed"), default="zh", help="of the texts (default: %(default)s)"
     )
@@ -131,7 +145,8 @@ def _add_texts(parser: argparse.ArgumentParser, length: str) -> None:
     )
 
 
-def _add_common(parser: argparse.ArgumentParser, *, slo_ms: float) -> None:
+def add_common(parser: argparse.ArgumentParser, *, slo_ms: float) -> None:
+    """The flags of who is asked, and how."""
     parser.add_argument("--url", help="of a server that runs; without it one is started")
     parser.add_argument("--pid", type=int, help="of that server's process, if it is to be watched")
     parser.add_argument(
@@ -166,10 +181,11 @@ def _add_common(parser: argparse.ArgumentParser, *, slo_ms: float) -> None:
         default=slo_ms,
         help="an answer is good within it: its end, or if streamed its first audio (default: %(default)g)",
     )
-    _add_outputs(parser)
+    add_outputs(parser)
 
 
-def _add_outputs(parser: argparse.ArgumentParser) -> None:
+def add_outputs(parser: argparse.ArgumentParser) -> None:
+    """The flags of where the result goes."""
     parser.add_argument(
         "--json", type=Path, metavar="FILE", help="write the result there too; docs/bench.md has its form"
     )
@@ -181,7 +197,7 @@ def _bench_http(args: argparse.Namespace) -> int:
     from bench.client import Load
     from bench.load import measure, report, search
 
-    setup = checked(lambda: _setup(args, args.language, args.length))
+    setup = checked(lambda: make_setup(args, args.language, args.length))
 
     def load(users: int, rate: float) -> Load:
         return Load(users, args.wait, rate, args.arrivals, args.warmup, args.seconds)
@@ -190,41 +206,48 @@ def _bench_http(args: argparse.Namespace) -> int:
     if args.search:
         if len(args.rate or ()) != 1:
             raise UsageError("a search begins with one rate: give --rate")
-        return _bench(args, lambda: search(setup, loads[0]), report)
-    return _bench(args, lambda: measure(setup, loads), report)
+        return bench(args, lambda: search(setup, loads[0]), report)
+    return bench(args, lambda: measure(setup, loads), report)
 
 
 def _bench_seed(args: argparse.Namespace) -> int:
     from bench.seed import loads, report, run
     from bench.texts import SEED_TEXTS
 
-    setup, levels = checked(lambda: (_setup(args, SEED_TEXTS, "sentence"), loads(args.scale, args.users)))
-    return _bench(args, lambda: run(setup, levels), report)
+    setup, levels = checked(lambda: (make_setup(args, SEED_TEXTS, "sentence"), loads(args.scale, args.users)))
+    return bench(args, lambda: run(setup, levels), report)
 
 
 def _bench_soak(args: argparse.Namespace) -> int:
     from bench.soak import measure, report
 
-    setup = checked(lambda: _setup(args, args.language, args.length))
-    return _bench(args, lambda: measure(setup, requests=args.requests, users=args.users), report)
+    setup = checked(lambda: make_setup(args, args.language, args.length))
+    return bench(args, lambda: measure(setup, requests=args.requests, users=args.users), report)
 
 
 def _bench_coldstart(args: argparse.Namespace) -> int:
     from bench.coldstart import measure, report
 
-    return _bench(args, lambda: measure(tuple(shlex.split(args.serve)), rounds=args.rounds), report)
+    return bench(args, lambda: measure(tuple(shlex.split(args.serve)), rounds=args.rounds), report)
 
 
 def _bench_efficiency(args: argparse.Namespace) -> int:
     from bench.efficiency import measure, report
 
-    setup = checked(lambda: _setup(args, args.language, args.length))
+    setup = checked(lambda: make_setup(args, args.language, args.length))
     pack = find_pack(args)
-    return _bench(
+    return bench(
         args,
         lambda: measure(setup, pack, rounds=args.rounds, seconds=args.seconds, users=args.users),
         report,
     )
+
+
+def _bench_cached(args: argparse.Namespace) -> int:
+    from bench.cached import measure, report
+
+    serve = tuple(shlex.split(args.serve))
+    return bench(args, lambda: measure(serve, rounds=args.rounds, seconds=args.seconds), report)
 
 
 def _compare(args: argparse.Namespace) -> int:
@@ -244,7 +267,8 @@ def _schema(args: argparse.Namespace) -> int:
     return DONE
 
 
-def _setup(args: argparse.Namespace, language: str, length: str) -> Setup:
+def make_setup(args: argparse.Namespace, language: str, length: str) -> Setup:
+    """What the flags of `add_common` say."""
     import time
 
     from bench.caller import Ask
@@ -268,7 +292,8 @@ def _setup(args: argparse.Namespace, language: str, length: str) -> Setup:
     )
 
 
-def _bench(args: argparse.Namespace, measure: Callable[[], R], report: Callable[[R], str]) -> int:
+def bench(args: argparse.Namespace, measure: Callable[[], R], report: Callable[[R], str]) -> int:
+    """Measure, tell, and write what is to be written."""
     from bench.engine import BenchError
     from bench.page import can_draw, write_page
     from bench.record import record, write

@@ -6,9 +6,8 @@ import asyncio
 import io
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 
-import aiohttp
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -18,6 +17,7 @@ from aiohttp.test_utils import TestServer
 
 from bench.caller import Ask, Caller, Heard
 from bench.texts import Text
+from bench.wire import Wire
 
 RATE_HZ = 24_000
 TEXT = Text("今天天气很好，我们一起去公园散步吧。", repeated=False)
@@ -45,9 +45,10 @@ async def served(handler: Handler) -> AsyncIterator[str]:
 
 
 async def heard_of(handler: Handler, **wishes: object) -> Heard:
-    async with served(handler) as url, aiohttp.ClientSession(url) as session:
-        ask = Ask(url, **wishes)  # type: ignore[arg-type]
-        return await Caller(ask, session).call(TEXT, time.monotonic())
+    async with served(handler) as url:
+        with closing(Wire(url)) as wire:
+            ask = Ask(url, **wishes)  # type: ignore[arg-type]
+            return await Caller(ask, wire).call(TEXT, time.monotonic())
 
 
 def answering(body: bytes, status: int = 200) -> Handler:
@@ -121,8 +122,8 @@ async def test_an_answer_that_does_not_come_is_waited_for_no_longer_than_told() 
 
 
 async def test_a_server_that_is_not_there_is_an_error() -> None:
-    async with aiohttp.ClientSession("http://127.0.0.1:1") as session:
-        assert (await Caller(Ask(""), session).call(TEXT, time.monotonic())).error == "connection"
+    heard = await Caller(Ask(""), Wire("http://127.0.0.1:1")).call(TEXT, time.monotonic())
+    assert heard.error == "connection"
 
 
 async def test_what_is_asked_is_what_was_wished() -> None:
