@@ -15,7 +15,7 @@ COPY tts_server tts_server
 COPY deploy/systemd deploy/systemd
 COPY voices voices
 RUN python -m venv /opt/tts-server \
- && /opt/tts-server/bin/pip install --no-cache-dir --no-compile . \
+ && /opt/tts-server/bin/pip install --no-cache-dir --no-compile '.[otel]' \
  && /opt/tts-server/bin/python -m pip uninstall --yes pip setuptools \
  && find /opt/tts-server -name '__pycache__' -prune -exec rm -rf {} +
 

@@ -22,6 +22,7 @@ ONLY_IN = {
     "lameenc": ("tts_server",),
     "soxr": ("tts_server",),
     "imageio_ffmpeg": ("tts_server",),
+    "opentelemetry": ("tts_server",),
     "onnx": ("training",),
     "torch": ("training",),
     "pyworld": ("training",),

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from tts_server.config import Settings
     from tts_server.metrics import CacheResult, Metrics
 
-FORMAT: Final = 2
+FORMAT: Final = 3
 """Of the entries. Another number leaves all that was kept before alone."""
 ENTRY_BYTES: Final = 400
 """What an entry takes beside its value: its key, its place in the dictionary and in the order, headers of objects."""
@@ -149,6 +149,10 @@ class Cache:
         value = self.memory.recall(key)
         self._count("memory", key, "miss" if value is None else "hit")
         return value
+
+    def count_hit(self, key: str) -> None:
+        """Somebody was given what memory had, without having asked by `recall`."""
+        self._count("memory", key, "hit")
 
     async def fetch(self, key: str) -> bytes | None:
         """The value, if Redis has it and says so at once; it is then in memory too."""

@@ -119,6 +119,7 @@ RemoteModel = Annotated[
 ]
 RemoteModels = Annotated[tuple[RemoteModel, ...], BeforeValidator(_names), AfterValidator(_each_voice_once)]
 RemoteUrl = Annotated[str, Field(pattern=r"^(wss://.|ws://(127\.0\.0\.1|localhost)[:/])")]
+HttpUrl = Annotated[str, Field(pattern=r"^https?://[^/?#]")]
 RedisUrl = Annotated[str, Field(pattern=r"^(redis|rediss|unix)://.")]
 TierName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$")]
 Tiers = Annotated[dict[TierName, Tier], BeforeValidator(over_the_defaults)]
@@ -284,6 +285,15 @@ class Settings(BaseModel):
         "the event loop shares a core with a worker and must go first: probes and audio already made wait for it",
         ge=0,
         le=19,
+    )
+    express_workers: Annotated[int | None, BeforeValidator(_auto)] = _setting(
+        ENGINES,
+        None,
+        "further workers of each engine, for callers of priority 0 alone; their niceness is less by 10. auto: as many "
+        "as there are workers if the file of keys exists at the start, else none",
+        "who goes first need not wait until others' sentence is made; each takes some 30 MiB, and time only when asked",
+        ge=0,
+        le=256,
     )
     start_timeout_s: float = _setting(
         ENGINES,
@@ -627,6 +637,15 @@ class Settings(BaseModel):
     )
     log_format: Literal["auto", "text", "json"] = _setting(
         PROCESS, "auto", "how; auto: text on a terminal and in systemd's journal, else json", "each reader its own"
+    )
+
+    otlp_endpoint: Annotated[HttpUrl | None, BeforeValidator(_auto)] = _setting(
+        PROCESS,
+        None,
+        "collector that OpenTelemetry traces go to, by OTLP over HTTP; needs the extra otel; auto: what "
+        "OTEL_EXPORTER_OTLP_ENDPOINT says, else none",
+        "traces need somebody who collects them",
+        takes="a URL such as http://127.0.0.1:4318",
     )
 
     @property

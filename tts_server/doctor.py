@@ -254,6 +254,18 @@ def check_ffmpeg(program: str | None) -> Finding:
     return Finding("ffmpeg", "ok", program)
 
 
+def check_traces(collector: str | None, problem: str, *, installed: bool) -> Finding:
+    """Optional. `problem` says why the collector cannot be reached."""
+    if collector is None:
+        return Finding("traces", "ok", "no collector is named, so there are none")
+    if not installed:
+        return Finding("traces", "warn", f"none for {collector}", "OpenTelemetry is not there: 'tts-server[otel]'")
+    if problem:
+        advice = "they are dropped and counted, nobody waits; OTLP over HTTP is mostly at port 4318"
+        return Finding("traces", "warn", f"{collector} is not reached: {problem}", advice)
+    return Finding("traces", "ok", f"go to {collector}")
+
+
 def check_variables(strange: Sequence[str]) -> Finding:
     """Variables in the environment that look like settings."""
     if strange:

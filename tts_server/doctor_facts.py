@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import psutil
+from yarl import URL
 
 from inference.cores import control_groups, read_topology
 from shm.segment import free_bytes
@@ -28,6 +29,7 @@ from tts_server.ffmpeg import find_ffmpeg
 from tts_server.gateway import StartError, cores_of_workers
 from tts_server.keys import KeysError, read_keys
 from tts_server.pool import shared_memory_bytes
+from tts_server.trace import collector_of
 
 if TYPE_CHECKING:
     from tts_server.config import Settings
@@ -69,6 +71,7 @@ def examine(effective: Effective) -> Iterator[Finding]:
     yield _port(settings)
     yield doctor.check_redis(asyncio.run(_redis(settings.redis_url)) if settings.redis_url else None)
     yield doctor.check_ffmpeg(find_ffmpeg())
+    yield _traces(settings)
     for name in settings.engines:
         yield _voice(name, settings)
 
@@ -228,6 +231,22 @@ async def _redis(url: str) -> Redis | str:
         policy=str(told.get("maxmemory_policy", "unknown")),
         appendonly=bool(int(told.get("aof_enabled", 0))),
     )
+
+
+def _traces(settings: Settings) -> Finding:
+    collector = collector_of(settings.otlp_endpoint, os.environ)
+    if collector is None:
+        return doctor.check_traces(None, "", installed=True)
+    try:
+        import tts_server.tracing  # noqa: F401  (whether it can be)
+    except ImportError:
+        return doctor.check_traces(collector, "", installed=False)
+    return doctor.check_traces(collector, _why_not(lambda: _try_to_reach(collector)), installed=True)
+
+
+def _try_to_reach(url: str) -> None:
+    place = URL(url)
+    socket.create_connection((place.host or "", place.port or 0), _PATIENCE_S).close()
 
 
 def _voice(name: str, settings: Settings) -> Finding:

@@ -8,6 +8,7 @@ import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
+from itertools import cycle, islice
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Self
@@ -25,6 +26,7 @@ from tts_server.logs import get_logger
 from tts_server.pool import Pool, StartError, shared_memory_bytes
 from tts_server.speech import Pcm, Reuse, Speech, SpeechRequest, SpokenWord, Timings, Voice
 from tts_server.take import Reading, Take, Takes
+from tts_server.trace import Work, current
 
 if TYPE_CHECKING:
     from inference.engine import Engine
@@ -75,14 +77,14 @@ class SpeechGateway:
         ]
         fingerprints = await asyncio.to_thread(_fingerprints, loaded, self._load)
         cores = cores_of_workers(self._settings)
-        count = len(cores)
+        express = await asyncio.to_thread(_cores_of_express, self._settings, cores)
         try:
-            segment.require(shared_memory_bytes(count * len(loaded)))
+            express = _require_memory(self._settings, cores, express)
         except segment.SegmentError as error:
             raise StartError(str(error)) from error
         for pack in loaded:
             spec = WorkerSpec(pack.folder, self._settings.cache_dir, nice=self._settings.worker_nice, load=self._load)
-            self._pools[pack.name] = Pool(pack.name, spec, cores, self._settings, self.metrics, self._zygote)
+            self._pools[pack.name] = Pool(pack.name, spec, cores, self._settings, self.metrics, self._zygote, express)
             self._takes[pack.name] = Takes(self._pools[pack.name], self.cache)
         self._voices = tuple(
             Voice(s.name, pack.name, s.gender, s.languages, s.description, pack.sample_rate_hz, fingerprints[pack.name])
@@ -220,6 +222,7 @@ class _Speech:
         self._came_s = 0.0  # when audio came last; 0 if there has been none
         self._begun_s = 0.0  # when it came first
         self._complete = False
+        self._noted: Work | None = None
 
     @property
     def voice(self) -> Voice:
@@ -244,6 +247,8 @@ class _Speech:
         self._takes = self._gateway.admit(self)
         loop = asyncio.get_running_loop()
         self._accepted_s = time.monotonic()
+        if trace := current():
+            self._noted = trace.work(self.request)
         self._due_s = loop.time() + PATIENCE_S * min(1.0, self.request.deadline_s / PATIENT_S)
         self._deadline = loop.call_later(self.request.deadline_s, self._expire)
         try:
@@ -297,6 +302,8 @@ class _Speech:
             self.timings.queue_s = max(0.0, script.started_s - self._accepted_s)
             self.timings.read_s = script.read_s
             metrics.queued(self.timings.queue_s)
+            if self._noted is not None:
+                self._noted.read(script.started_s, script.read_s)
         self.unspoken = script.unspoken
         metrics.unspoken(len(script.unspoken))
         self._script = script.lines
@@ -313,6 +320,8 @@ class _Speech:
     def heard(self, infer_s: float) -> None:
         """One of the lines has more audio."""
         self.timings.infer_s += infer_s
+        if self._noted is not None:
+            self._noted.heard(infer_s)
         self._came_s = asyncio.get_running_loop().time()
         self._begun_s = self._begun_s or self._came_s
         self._news.set()
@@ -406,6 +415,8 @@ class _Speech:
     def _leave(self) -> None:
         self._deadline.cancel()
         self._drop()
+        if self._noted is not None and not self._came_s:
+            self._noted.given_up()
         self._gateway.ended(self)
 
 
@@ -418,6 +429,32 @@ def cores_of_workers(settings: Settings) -> tuple[tuple[int], ...]:
     cpus = max(1, math.floor(usable_cpus()))  # a container may have more cores than time to use them
     count = settings.workers or len(divide(order[:cpus], *settings.instance))
     return tuple((core,) for core in choose(count, divide(order, *settings.instance)))
+
+
+def _cores_of_express(settings: Settings, cores: tuple[tuple[int], ...]) -> tuple[tuple[int], ...]:
+    """A core for each express worker: without keys nobody goes before others. Looks for a file."""
+    count = settings.express_workers
+    if count is None:
+        count = len(cores) if settings.keys_path.exists() else 0
+    return tuple(islice(cycle(cores), count))
+
+
+def _require_memory(
+    settings: Settings, cores: tuple[tuple[int], ...], express: tuple[tuple[int], ...]
+) -> tuple[tuple[int], ...]:
+    """The express workers that shared memory has room for: all, or none if nobody insists. SegmentError if it has none
+    for the others, or for those that were asked for.
+    """
+    engines = len(settings.engines)
+    try:
+        segment.require(shared_memory_bytes((len(cores) + len(express)) * engines))
+    except segment.SegmentError:
+        if settings.express_workers is not None or not express:
+            raise
+        segment.require(shared_memory_bytes(len(cores) * engines))
+        log.warning("no express workers: too little shared memory", engines=engines, workers=len(cores))
+        return ()
+    return express
 
 
 def _load_pack(name: str, folder: Path) -> packs.Pack:

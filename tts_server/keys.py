@@ -11,6 +11,7 @@ import base64
 import fcntl
 import hashlib
 import hmac
+import math
 import os
 import secrets
 import stat
@@ -151,6 +152,8 @@ class KeyStore:
         self._callers: dict[str, tuple[str, Caller, float | None]] = {}
         self._seen: tuple[int, ...] | None = None
         self._told_missing = False
+        self.generation = 0
+        """Another number whenever keys have been read: what was found before may not be so any more."""
 
     @property
     def needed(self) -> bool:
@@ -183,6 +186,7 @@ class KeyStore:
         self._callers = dict(
             self._known(keys, strict=first)
         )  # in one step: the event loop may be looking at the old ones
+        self.generation += 1
         log.info("keys read", keys=len(self._callers))
 
     def _known(self, keys: tuple[Key, ...], *, strict: bool) -> Iterator[tuple[str, tuple[str, Caller, float | None]]]:
@@ -200,7 +204,12 @@ class KeyStore:
             yield key.sha256, (key.sha256, caller, key.expires.timestamp() if key.expires is not None else None)
 
     def find(self, secret: str) -> Caller | None:
-        """Who has this key; None if nobody has, or not any more.
+        """Who has this key; None if nobody has, or not any more."""
+        found = self.look_up(secret)
+        return None if found is None else found[0]
+
+    def look_up(self, secret: str) -> tuple[Caller, float] | None:
+        """Who has this key, and until when by time.time(); None as in `find`.
 
         The table is entered by the key's hash, whose timing tells at most where the hash of a guess lies: nobody can
         go from there to a key. The comparison that decides takes the same time wherever the two differ.
@@ -212,7 +221,8 @@ class KeyStore:
         if known is None or not hmac.compare_digest(known[0], presented):
             return None
         _, caller, expires_s = known
-        return caller if expires_s is None or time.time() < expires_s else None
+        until_s = math.inf if expires_s is None else expires_s
+        return (caller, until_s) if time.time() < until_s else None
 
     async def watch(self) -> None:
         """Until cancelled, look every second whether the file has changed."""

@@ -16,7 +16,7 @@ import time
 from collections import OrderedDict
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from tts_server.caller import Caller
 from tts_server.errors import InvalidRequest, RateLimited
@@ -28,8 +28,7 @@ BUSY_RETRY_S: Final = 1.0
 """When to ask again with too much at once: one answer takes about as long, and nobody can know."""
 
 
-@dataclass(frozen=True, slots=True)
-class Window:
+class Window(NamedTuple):
     """What was counted under one limit: in this window and in the one before, each with the time until it is over."""
 
     limit: int
@@ -65,18 +64,19 @@ class Window:
         ends_s = max(0.0, self.current_left_s - self.window_s)
         return ends_s + max(0.0, self.window_s * (1 - fits_below / self.current))
 
+    def written(self) -> str:
+        """As headers, of the names that the IETF's draft has, each with its line end."""
+        return (
+            f"RateLimit-Limit: {self.limit}\r\nRateLimit-Remaining: {self.remaining}\r\n"
+            f"RateLimit-Reset: {math.ceil(self.whole_s)}\r\nRateLimit-Policy: {self.limit};w={self.window_s}\r\n"
+        )
+
     def headers(self) -> dict[str, str]:
-        """As the IETF's draft has them."""
-        return {
-            "RateLimit-Limit": str(self.limit),
-            "RateLimit-Remaining": str(self.remaining),
-            "RateLimit-Reset": str(math.ceil(self.whole_s)),
-            "RateLimit-Policy": f"{self.limit};w={self.window_s}",
-        }
+        """The same for an answer that has others too."""
+        return dict(line.split(": ") for line in self.written().splitlines())
 
 
-@dataclass(frozen=True, slots=True)
-class Limit:
+class Limit(NamedTuple):
     """So much in any so many seconds."""
 
     amount: int
@@ -105,6 +105,7 @@ class Memory:
 
     def take(self, limit: Limit, who: str, cost: int, now_s: float) -> tuple[bool, Window]:
         """Count so much, unless it would be too much: whether it was, and what is counted now."""
+        amount, window_s = limit
         counter = self._counters.get(who)
         if counter is None:
             counter = self._counters[who] = _Counter(now_s)
@@ -112,14 +113,13 @@ class Memory:
                 self._counters.popitem(last=False)
         else:
             self._counters.move_to_end(who)
-            counter.shift(limit.window_s, now_s)
-        left_s = limit.window_s - (now_s - counter.began_s)
-        granted = math.floor(counter.previous * left_s / limit.window_s) + counter.current + cost <= limit.amount
+            if now_s - counter.began_s >= window_s:
+                counter.shift(window_s, now_s)
+        left_s = window_s - (now_s - counter.began_s)
+        granted = math.floor(counter.previous * left_s / window_s) + counter.current + cost <= amount
         if granted:
             counter.current += cost
-        return granted, Window(
-            limit.amount, limit.window_s, counter.previous, left_s, counter.current, left_s + limit.window_s
-        )
+        return granted, Window(amount, window_s, counter.previous, left_s, counter.current, left_s + window_s)
 
 
 @dataclass(slots=True)
@@ -129,10 +129,10 @@ class _Counter:
     current: int = 0
 
     def shift(self, window_s: int, now_s: float) -> None:
-        passed = now_s - self.began_s
-        if passed >= 2 * window_s:
+        """The window is over, or more than one."""
+        if now_s - self.began_s >= 2 * window_s:
             self.began_s, self.previous, self.current = now_s, 0, 0
-        elif passed >= window_s:
+        else:
             self.began_s, self.previous, self.current = self.began_s + window_s, self.current, 0
 
 
@@ -142,6 +142,10 @@ class Shared(Protocol):
     async def take(self, limit: Limit, who: str, cost: int) -> tuple[bool, Window] | None:
         """As `Memory.take`; None if that cannot be told in time."""
         ...
+
+
+_Cost = tuple[Limit, str, int, str]
+"""Under which limit, by whom, how much, and of what."""
 
 
 class Limiter:
@@ -154,22 +158,20 @@ class Limiter:
 
     async def request(self, caller: Caller) -> Window | None:
         """Count a request: what is left for the next; None if there is no limit. RateLimited if it is one too many."""
-        may = caller.may
-        if may.requests_per_s is None:
-            return None
-        limit = limit_of_requests(may.requests_per_s, may.burst)
-        return await self._take(limit, caller.id, 1, "requests")
+        return await self._take(_of_request(caller))
 
     async def characters(self, caller: Caller, count: int) -> Window | None:
         """Count characters to be spoken; else as `request`. InvalidRequest if there are more than are ever allowed."""
-        amount = caller.may.characters_per_min
-        if amount is None:
-            return None
-        if count > amount:
-            raise InvalidRequest(
-                f"the text has {count} characters, and you may have {amount} spoken in a minute", code="input_too_long"
-            )
-        return await self._take(Limit(amount, CHARACTERS_WINDOW_S), f"{caller.id}/characters", count, "characters")
+        return await self._take(_of_characters(caller, count))
+
+    def both(self, caller: Caller, count: int) -> Window | None:
+        """`request` and `characters`, for an instance that is `alone`: the limit nearer its end; nothing is awaited."""
+        return nearer(self._settle(_of_request(caller), None), self._settle(_of_characters(caller, count), None))
+
+    @property
+    def alone(self) -> bool:
+        """Whether no other instance counts with this one."""
+        return self._shared is None
 
     def enter(self, caller: Caller) -> None:
         """A request begins to be served, and `leave` must follow. RateLimited, and none, if it is one too many."""
@@ -190,14 +192,46 @@ class Limiter:
         else:
             del self._active[caller.id]
 
-    async def _take(self, limit: Limit, who: str, cost: int, what: str) -> Window:
-        taken = await self._shared.take(limit, who, cost) if self._shared is not None else None
-        granted, window = taken or self._memory.take(limit, who, cost, time.monotonic())
+    async def _take(self, cost: _Cost | None) -> Window | None:
+        shared = None if cost is None or self._shared is None else await self._shared.take(*cost[:3])
+        return self._settle(cost, shared)
+
+    def _settle(self, cost: _Cost | None, shared: tuple[bool, Window] | None) -> Window | None:
+        """What is left, by what was said of it elsewhere, or else by memory. RateLimited if it was too much."""
+        if cost is None:
+            return None
+        limit, who, amount, what = cost
+        granted, window = shared or self._memory.take(limit, who, amount, time.monotonic())
         if granted:
             return window
-        wait_s = max(0.001, window.wait_s(cost))
+        wait_s = max(0.001, window.wait_s(amount))
         raise RateLimited(
             f"too many {what}: {limit.amount} may come in {limit.window_s} s; come back in {wait_s:.1f} s",
             retry_after_s=wait_s,
             headers=window.headers(),
         )
+
+
+def nearer(one: Window | None, other: Window | None) -> Window | None:
+    """The limit that is nearest to its end, which is the one that callers are told of."""
+    if one is None or other is None:
+        return one or other
+    return other if other.remaining * one.limit < one.remaining * other.limit else one
+
+
+def _of_request(caller: Caller) -> _Cost | None:
+    may = caller.may
+    if may.requests_per_s is None:
+        return None
+    return limit_of_requests(may.requests_per_s, may.burst), caller.id, 1, "requests"
+
+
+def _of_characters(caller: Caller, count: int) -> _Cost | None:
+    amount = caller.may.characters_per_min
+    if amount is None:
+        return None
+    if count > amount:
+        raise InvalidRequest(
+            f"the text has {count} characters, and you may have {amount} spoken in a minute", code="input_too_long"
+        )
+    return Limit(amount, CHARACTERS_WINDOW_S), f"{caller.id}/characters", count, "characters"

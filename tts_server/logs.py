@@ -14,6 +14,7 @@ import os
 import queue
 import threading
 import time
+import types
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
@@ -32,6 +33,28 @@ _GATHERED: Final = 256
 _LAST_WORDS_S: Final = 2.0
 """How long the end of the process waits for the lines that are left: the reader may have gone."""
 _PRIORITIES: Final = {"debug": 7, "info": 6, "warning": 4, "error": 3, "critical": 2}  # syslog's, for the journal
+
+
+class _Event(logging.LogRecord):
+    """A record without what nobody reads: to find out its file, line, thread and process takes longer than the rest."""
+
+    _BLANK: Final = dict(vars(logging.LogRecord("", logging.NOTSET, "", 0, "", None, None)))
+
+    def __init__(
+        self,
+        name: str,
+        level: int,
+        event: str,
+        error: tuple[type[BaseException], BaseException, types.TracebackType | None] | None,
+        fields: dict[str, Value],
+    ) -> None:
+        vars(self).update(self._BLANK)
+        self.name, self.msg = name, event
+        self.levelno, self.levelname = level, logging.getLevelName(level)
+        self.exc_info = error
+        self.created = now_s = time.time()
+        self.msecs = now_s % 1 * 1000
+        self.tts_fields = fields
 
 
 class Logger:
@@ -59,10 +82,7 @@ class Logger:
     def _log(self, level: int, event: str, fields: dict[str, Value], exc_info: BaseException | None = None) -> None:
         if self._logger.isEnabledFor(level):
             error = (type(exc_info), exc_info, exc_info.__traceback__) if exc_info else None
-            # Not by Logger.log, which looks for the caller's file and line: nobody reads them, and it takes as long.
-            record = logging.LogRecord(self._logger.name, level, "", 0, event, None, error)
-            setattr(record, _FIELDS, fields)
-            self._logger.handle(record)
+            self._logger.handle(_Event(self._logger.name, level, event, error, fields))
 
 
 def get_logger(name: str) -> Logger:
@@ -76,7 +96,7 @@ def logging_to(fd: int, level: str, log_format: str, environ: Mapping[str, str])
     journal = _is_journal(fd, environ.get("JOURNAL_STREAM", ""))
     if log_format == "auto":
         log_format = "text" if journal or os.isatty(fd) else "json"
-    # What records would note of their thread and process, nobody reads.
+    # What records of others would note of their thread and process, nobody reads.
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     lines = _Lines()
     writer = _Writer(fd, TextFormatter(journal=journal) if log_format == "text" else JsonFormatter(), lines)
@@ -117,10 +137,14 @@ class TextFormatter(logging.Formatter):
 class JsonFormatter(logging.Formatter):
     """For programs: one object to a line."""
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._second, self._clock = -1, ""
+
     def format(self, record: logging.LogRecord) -> str:
         """A line."""
         line = {
-            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "time": self._time(record.created),
             "level": record.levelname.lower(),
             "event": record.getMessage(),
             "logger": record.name,
@@ -128,6 +152,13 @@ class JsonFormatter(logging.Formatter):
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
         return orjson.dumps(_fields(record) | line, default=str).decode()
+
+    def _time(self, now_s: float) -> str:
+        """As `datetime.isoformat` writes it, which is asked once a second."""
+        second, millisecond = divmod(int(now_s * 1000), 1000)
+        if second != self._second:
+            self._second, self._clock = second, datetime.fromtimestamp(second, UTC).isoformat()[: -len("+00:00")]
+        return f"{self._clock}.{millisecond:03}+00:00"
 
 
 class _Lines(logging.Handler):
@@ -185,8 +216,7 @@ class _Writer(threading.Thread):
             lines = [self._line(record) for record in records if record is not None]
             dropped = self._lines.dropped
             if dropped > told:
-                lost = logging.LogRecord(__name__, logging.WARNING, "", 0, "log lines dropped", None, None)
-                setattr(lost, _FIELDS, {"lines": dropped - told})
+                lost = _Event(__name__, logging.WARNING, "log lines dropped", None, {"lines": dropped - told})
                 told = dropped
                 lines.append(self._line(lost))
             self._write("".join(lines))

@@ -20,7 +20,6 @@ from prometheus_client import (
     CollectorRegistry,
     Counter,
     Gauge,
-    Histogram,
     Info,
     Metric,
     ProcessCollector,
@@ -31,6 +30,7 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
 from tts_server.release import version
+from tts_server.tallies import Spreads, Tallies
 
 Outcome = Literal["done", "cancelled", "expired", "rejected", "failed"]
 """How a job ends: spoken; not wanted any more; too late; refused at the door; could not be spoken."""
@@ -93,31 +93,31 @@ class Metrics:
     def __init__(self) -> None:
         disable_created_metrics()  # type: ignore[no-untyped-call]  # a second line for each, of when it was first touched: nobody asks
         self.registry = registry = CollectorRegistry()
-        requests = Counter("tts_requests", "Requests answered", ["route", "status"], registry=registry)
-        seconds = Histogram(
+        self._requests = Tallies("tts_requests", "Requests answered", ["route", "status"], registry)
+        self._seconds = Spreads(
             "tts_request_seconds",
             "From a request's arrival to the last byte of its answer",
             ["route"],
             buckets=_WAITS_S,
             registry=registry,
         )
-        first = Histogram(
+        self._first = Spreads(
             "tts_first_audio_seconds",
             "From a request's arrival to the first byte of audio",
             buckets=_FIRST_AUDIO_S,
             registry=registry,
         )
         depth = Gauge("tts_queue_depth", "Jobs that wait for a worker", ["engine"], registry=registry)
-        queued = Histogram(
+        self._queued = Spreads(
             "tts_queue_seconds",
             "From a request's acceptance until a worker took up its text",
             buckets=_WAITS_S,
             registry=registry,
         )
-        batch = Histogram(
+        self._batch = Spreads(
             "tts_batch_size", "Jobs sent to a worker at once", ["engine"], buckets=_BATCH, registry=registry
         )
-        inference = Histogram(
+        self._inference = Spreads(
             "tts_inference_seconds",
             "From phones to a piece of audio, in the worker",
             ["engine"],
@@ -128,15 +128,15 @@ class Metrics:
         restarts = Counter("tts_worker_restarts", "Workers replaced", ["engine", "reason"], registry=registry)
         accepted = Counter("tts_jobs_accepted", "Jobs accepted", registry=registry)
         jobs = Counter("tts_jobs", "Jobs that ended, or were rejected", ["outcome"], registry=registry)
-        encode = Histogram(
+        self._encode = Spreads(
             "tts_encode_seconds", "One call of an encoder", ["format"], buckets=_ENCODE_S, registry=registry
         )
         unspoken = Counter("tts_unspoken_characters", "Characters left out, for want of a reading", registry=registry)
-        cache = Counter(
+        self._cache = Tallies(
             "tts_cache_requests",
             "Questions to the cache for answers, lines and scripts (kind), in memory and Redis (level)",
             ["kind", "level", "result"],
-            registry=registry,
+            registry,
         )
         cache_bytes = Gauge("tts_cache_bytes", "Memory that the cache takes", registry=registry)
         cuts = Counter(
@@ -152,7 +152,7 @@ class Metrics:
         callbacks = Counter(
             "tts_callbacks", "Attempts to tell callers of the end of their jobs", ["state"], registry=registry
         )
-        self._lag = Histogram(
+        self._lag = Spreads(
             "tts_event_loop_lag_seconds",
             "How much later than asked for the event loop woke",
             buckets=_LAG_S,
@@ -165,20 +165,14 @@ class Metrics:
         registry.register(self._workers)
 
         # What has no label, or few, is there from the start: a rate needs the zero before the first event.
-        self._requests = _Children(lambda key: requests.labels(*key))
-        self._seconds = _Children(seconds.labels)
-        self._first = first
+        for unlabelled in (self._first, self._queued, self._lag):
+            unlabelled[()]
         self._depth = _Children(depth.labels)
-        self._queued = queued
-        self._batch = _Children(batch.labels)
-        self._inference = _Children(inference.labels)
         self._audio = _Children(audio.labels)
         self._restarts = restarts
         self._accepted = accepted
         self._outcomes = {outcome: jobs.labels(outcome) for outcome in OUTCOMES}
-        self._encode = _Children(encode.labels)
         self._unspoken = unspoken
-        self._cache = _Children(lambda key: cache.labels(*key))
         for kind in ("answer", "line", "script"):
             for result in ("hit", "miss"):
                 self._cache[kind, "memory", result]
@@ -206,7 +200,7 @@ class Metrics:
 
     def first_audio(self, seconds: float) -> None:
         """The first byte of audio left, so long after its request came."""
-        self._first.observe(seconds)
+        self._first[()].observe(seconds)
         self.lately.add(seconds)
 
     def encoded(self, audio_format: str, seconds: float) -> None:
@@ -229,7 +223,7 @@ class Metrics:
 
     def queued(self, seconds: float) -> None:
         """A worker took up a request's text, so long after it was accepted."""
-        self._queued.observe(seconds)
+        self._queued[()].observe(seconds)
 
     def unspoken(self, characters: int) -> None:
         """So many characters of a text were left out."""
@@ -294,7 +288,7 @@ class Metrics:
         while True:
             before = time.perf_counter()  # uvloop's own clock stands still while a callback runs
             await asyncio.sleep(_LAG_EVERY_S)
-            self._lag.observe(max(0.0, time.perf_counter() - before - _LAG_EVERY_S))
+            self._lag[()].observe(max(0.0, time.perf_counter() - before - _LAG_EVERY_S))
 
     async def exposition(self, accept: str = "") -> tuple[bytes, str]:
         """All of it, and its content type, in the format that the `Accept` header asks for."""

@@ -102,8 +102,8 @@ class Overload:
         """PreviewOff, if there is too much to do for it."""
         if self.level >= Level.NO_PREVIEW:
             raise PreviewOff(
-                "the server is busy, and the preview is switched off until it is less so; "
-                "requests to /api/tts are served",
+                "the CPU that this server may use is used up, by its other callers or by other programs, and the "
+                "preview is off until there is some to spare; requests to /api/tts are served",
                 retry_after_s=self._recover_s,
             )
 

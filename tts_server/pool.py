@@ -59,6 +59,8 @@ PACE_OVER_S: Final = 2.0
 """Of audio, over which the pace of a worker is measured: a few lines."""
 PACE_LASTS_S: Final = 5.0
 """A pace is forgotten when nobody has been busy for so long: what slowed the machine may have gone."""
+EXPRESS: Final = 10
+"""How much less nice express workers are: the scheduler gives them nine parts of ten of a core that both want."""
 GOODBYE_S: Final = 1.0
 """For a worker to finish its step and go; then it is killed."""
 
@@ -92,6 +94,8 @@ class _Worker:
     held: dict[int, Job] = field(default_factory=dict)
     cancelled: OrderedDict[int, int] = field(default_factory=OrderedDict)
     """The last jobs that were cancelled here, and what they said."""
+    express: bool = False
+    """Whether it is for callers of priority 0 alone, and outranks the others."""
     alone: bool = False
     """Whether it speaks a job that others died of: no other shares that risk."""
     ready: Ready | None = None
@@ -120,22 +124,28 @@ class Pool:
         settings: Settings,
         metrics: Metrics,
         zygote: Zygote,
+        express: tuple[tuple[int, ...], ...] = (),
     ) -> None:
-        """One worker for each of `cores`, forked from `zygote`."""
+        """One worker for each of `cores`, forked from `zygote`; and one for each of `express`, for callers of priority
+        0 alone, whom the system's scheduler lets go first: what others are being told in mid-step is not waited for.
+        """
         self.engine = engine
         self.sample_rate_hz = 0
         """Of its audio; known once it has started."""
         self._zygote = zygote
         self._spec = spec
-        self._cores = cores
+        self._cores = cores + express
+        self._ordinary = len(cores)
+        self._has_express = bool(express)
         self._settings = settings
         self._metrics = metrics
         self._limits = Limits(settings.max_batch_size, settings.max_batch_audio_s, settings.max_batch_wait_ms / 1000)
         self._batcher: Batcher[Job] = Batcher(self._limits)
+        self._express: Batcher[Job] = Batcher(self._limits)
         self._suspects: deque[Job] = deque()
         self._deaths: OrderedDict[int, tuple[int, float]] = OrderedDict()  # of which content, how many, until when
         self._workers: dict[int, _Worker] = {}
-        self._delays_s = [FIRST_DELAY_S] * len(cores)
+        self._delays_s = [FIRST_DELAY_S] * len(self._cores)
         self._tasks: set[asyncio.Task[None]] = set()
         self._timer: asyncio.TimerHandle | None = None
         self._changed = asyncio.Event()
@@ -177,7 +187,7 @@ class Pool:
             self._timer.cancel()
         workers = list(self._workers.values())
         jobs = [job for worker in workers for job in worker.held.values()]
-        jobs += [*self._suspects, *self._batcher.clear()]
+        jobs += [*self._suspects, *self._batcher.clear(), *self._express.clear()]
         self._suspects.clear()
         for worker in workers:
             worker.held.clear()
@@ -195,8 +205,8 @@ class Pool:
 
     @property
     def size(self) -> int:
-        """Workers there are when all is well."""
-        return len(self._cores)
+        """Workers there are for everybody when all is well."""
+        return self._ordinary
 
     def ready_within(self, seconds: float) -> bool:
         """Whether somebody can speak, or could so lately that a successor is likely to be up soon."""
@@ -220,11 +230,11 @@ class Pool:
     @property
     def depth(self) -> int:
         """Jobs that wait for a worker."""
-        return len(self._batcher) + len(self._suspects)
+        return len(self._batcher) + len(self._express) + len(self._suspects)
 
     def seconds_for(self, audio_s: float) -> float:
         """How long the workers will take for so much audio, going by what they did last."""
-        up = sum(worker.state is WorkerState.READY for worker in self._workers.values())
+        up = sum(worker.state is WorkerState.READY and not worker.express for worker in self._workers.values())
         cost = self._cost
         if self._loop.time() - self._paced_s < PACE_LASTS_S:
             cost = max(cost, self._pace)
@@ -246,7 +256,7 @@ class Pool:
         if not job.live:
             return
         if job.state is JobState.QUEUED:
-            if not self._batcher.remove(job):
+            if not (self._batcher.remove(job) or self._express.remove(job)):
                 with suppress(ValueError):  # being failed this very moment
                     self._suspects.remove(job)
         else:
@@ -264,14 +274,17 @@ class Pool:
         if self._deaths_of(job):
             self._suspects.append(job)
         else:
-            self._batcher.add(job, due_s=job.due_s, priority=job.priority, audio_s=job.audio_s, now_s=self._loop.time())
+            self._add(self._express if job.priority == 0 and self._has_express else self._batcher, job)
         self._metrics.queue_depth(self.engine, self.depth)
+
+    def _add(self, batcher: Batcher[Job], job: Job) -> None:
+        batcher.add(job, due_s=job.due_s, priority=job.priority, audio_s=job.audio_s, now_s=self._loop.time())
 
     def _dispatch(self) -> None:
         """Give out what waits, as far as workers have room for it. Never waits."""
-        workers = [
-            worker for worker in self._workers.values() if worker.state is WorkerState.READY and not worker.alone
-        ]
+        ready = [worker for worker in self._workers.values() if worker.state is WorkerState.READY and not worker.alone]
+        workers = [worker for worker in ready if not worker.express]
+        self._send_express([worker for worker in ready if worker.express])
         idle = [worker for worker in workers if not worker.held]
         while idle and self._suspects:
             job = self._suspects.popleft()
@@ -296,6 +309,17 @@ class Pool:
         self._metrics.queue_depth(self.engine, self.depth)
         self._wake_at(self._batcher.closes_at_s() if any(self._room(worker) for worker in workers) else None)
 
+    def _send_express(self, workers: list[_Worker]) -> None:
+        """What has workers of its own goes to whoever of them has least to do; where none of them is up, to any."""
+        if not workers:
+            for job in self._express.clear():
+                self._add(self._batcher, job)
+        while self._express:
+            worker = min(workers, key=lambda worker: worker.held_audio_s)
+            if worker.held_audio_s >= self._limits.audio_s or not self._room(worker):
+                return
+            self._send(worker, self._take(worker, room=1))
+
     def _pass_others(self, workers: list[_Worker]) -> None:
         """What is more due than all that a busy worker holds goes to it at once: it will be the next that is spoken."""
         while (first_s := self._batcher.first_rank_s()) is not None:
@@ -311,7 +335,8 @@ class Pool:
 
     def _take(self, worker: _Worker, shares: int = 1, room: int | None = None) -> list[Job]:
         """The next batch, without what has come under suspicion since it was queued: that is tried alone."""
-        batch = self._batcher.take(shares=shares, room=self._room(worker) if room is None else room)
+        batcher = self._express if worker.express else self._batcher
+        batch = batcher.take(shares=shares, room=self._room(worker) if room is None else room)
         suspects = [job for job in batch if self._deaths_of(job)]
         if suspects:
             self._suspects.extend(suspects)
@@ -418,7 +443,7 @@ class Pool:
 
     def _keep_pace(self, worker: _Worker, audio_s: float) -> None:
         """A worker has made so much; how fast it goes shows while it has more to do."""
-        if worker.working_s is None:
+        if worker.working_s is None or worker.express:  # its pace is not that of those who queue
             return
         worker.made_s += audio_s
         if worker.made_s > PACE_OVER_S:
@@ -444,7 +469,7 @@ class Pool:
         del worker.held[job.id]
         if not worker.held:
             worker.alone = False
-            if not self._batcher:  # else it is given more at once
+            if not (self._express if worker.express else self._batcher):  # else it is given more at once
                 worker.working_s = None
 
     def _fail(self, job: Job, error: TTSError) -> None:
@@ -471,7 +496,9 @@ class Pool:
 
     async def _start_worker(self, number: int) -> _Worker:
         channel, address = Channel.create(to_guest_bytes=JOBS_BYTES, to_host_bytes=RESULTS_BYTES)
-        spec = replace(self._spec, cores=self._cores[number])
+        express = number >= self._ordinary
+        nice = max(0, self._spec.nice - EXPRESS) if express else self._spec.nice
+        spec = replace(self._spec, cores=self._cores[number], nice=nice)
         starting = asyncio.ensure_future(asyncio.to_thread(self._zygote.fork, spec, address))
         try:
             process = await asyncio.shield(starting)
@@ -484,7 +511,7 @@ class Pool:
             raise
         finally:
             address.bell.close()  # or the worker's end would not be heard
-        return _Worker(number, channel, process, process.pid, self._loop.time())
+        return _Worker(number, channel, process, process.pid, self._loop.time(), express=express)
 
     def _is_ready(self, worker: _Worker, ready: Ready) -> None:
         worker.ready = ready

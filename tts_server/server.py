@@ -37,6 +37,7 @@ from tts_server.remote.dashscope import DashScope
 from tts_server.router import Backend, Router
 from tts_server.speech import Gateway
 from tts_server.systemd import Notifier
+from tts_server.trace import open_tracing
 
 if TYPE_CHECKING:
     from socket import socket
@@ -122,8 +123,11 @@ async def _live(settings: Settings, make_gateway: Callable[[Settings, Metrics], 
         await _unless(signals.stop, gateway.start())
         if signals.stop.is_set():
             return DONE
+        tracing = open_tracing(settings.otlp_endpoint, metrics, os.environ)
+        if tracing is not None:
+            held.push_async_callback(tracing.close)
         _settle_memory()
-        app = create_app(services, version=version(), guard=guard, admin_apart=bool(admin))
+        app = create_app(services, version=version(), guard=guard, admin_apart=bool(admin), tracing=tracing)
         app.on_response_prepare.append(_last_answer)
         bounds = door.bounds(settings, metrics.connection_cut)
         runner = await _listen(app, sockets, settings, bounds)

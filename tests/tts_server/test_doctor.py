@@ -57,6 +57,10 @@ WELL = Redis(0.3, "7.2.4", 1 << 30, "allkeys-lru", appendonly=False)
         (doctor.check_redis(Redis(0.3, "7", 0, "volatile-lru", appendonly=False)), "warn", "set maxmemory:"),
         (doctor.check_redis(Redis(0.3, "7", 1, "noeviction", appendonly=False)), "warn", "allkeys-lru"),
         (doctor.check_redis(Redis(0.3, "7", 1, "allkeys-lfu", appendonly=True)), "warn", "appendonly no"),
+        (doctor.check_traces(None, "", installed=True), "ok", "no collector is named"),
+        (doctor.check_traces("http://c:4318", "", installed=True), "ok", "go to http://c:4318"),
+        (doctor.check_traces("http://c:4318", "", installed=False), "warn", "tts-server[otel]"),
+        (doctor.check_traces("http://c:4317", "Connection refused", installed=True), "warn", "port 4318"),
         (doctor.check_port("h:1", "", answered=False), "ok", "h:1 is free"),
         (doctor.check_port("h:1", "port 1 is in use", answered=True), "ok", "a tts-server that answers"),
         (doctor.check_port("h:1", "port 1 is in use", answered=False), "fail", "port 1 is in use"),
@@ -163,12 +167,25 @@ def test_this_machine_is_looked_at(here: tuple[str | Path, ...], capsys: pytest.
     _, found = findings(capsys, *here)
     assert list(found) == [
         *("settings", "cores", "processor", "memory", "shared memory", "open files", "clock", "state folder"),
-        *("cache folder", "door", "port", "redis", "ffmpeg", "voice standard"),
+        *("cache folder", "door", "port", "redis", "ffmpeg", "traces", "voice standard"),
     ]
     for name in ("cores", "state folder", "cache folder", "door", "port", "redis"):
         assert found[name]["level"] == "ok", found[name]
     assert "times as fast" in found["voice standard"]["found"]
     assert not (Path(here[-3])).exists(), "looking makes nothing"
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_a_collector_is_looked_for(
+    here: tuple[str | Path, ...], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, there: bool
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as collector:
+        url = f"http://127.0.0.1:{collector.getsockname()[1]}"
+        if not there:
+            collector.close()
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", url)
+        _, found = findings(capsys, *here)
+    assert found["traces"]["found"] == (f"go to {url}" if there else f"{url} is not reached: Connection refused")
 
 
 def test_as_text_advice_stands_below(here: tuple[str | Path, ...], capsys: pytest.CaptureFixture[str]) -> None:

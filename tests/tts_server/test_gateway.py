@@ -15,12 +15,14 @@ from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
+import psutil
 import pytest
 import pytest_asyncio
 
 from inference import protocol
 from inference.utterance import Manner
 from inference.zygote import Zygote
+from shm import segment
 from shm.channel import Channel
 from shm.segment import PREFIX
 from tests.engines import CRASH, HANG, RAISE, SLOW, load_autoregressive, load_tone, whole
@@ -74,6 +76,7 @@ async def running(
             "cache_bytes": 0,  # everything is to be made here; test_cache.py is about the rest
             "hang_s": 1.0,
             "start_timeout_s": 120.0,
+            "express_workers": 0,  # whether or not there are keys on this machine
             **changes,
         }
     )
@@ -535,6 +538,53 @@ async def test_who_is_important_passes_what_a_busy_worker_holds_already(voices_d
         assert len(worker.held) > 3  # its next batch is with it already
         group.create_task(say(gateway, "important"))
     assert ends.index("important") <= 2
+
+
+async def test_who_is_important_has_workers_of_his_own_and_others_do_not_take_them(
+    voices_dir: Path, tmp_path: Path
+) -> None:
+    settings: dict[str, Any] = {"workers": 1, "express_workers": 1, "hang_s": 60.0}
+    async with running(voices_dir, tmp_path, **settings) as gateway:
+        ordinary, express = sorted(gateway._pools["standard"]._workers.values(), key=lambda worker: worker.express)
+        assert psutil.Process(express.pid).nice() < psutil.Process(ordinary.pid).nice()
+        os.kill(ordinary.pid, signal.SIGSTOP)
+        asked = [ask(gateway, f"第{number}。", priority=1) for number in range(5)]
+        waiting = [asyncio.create_task(hear(gateway, request)) for request in asked]
+        important = ask(gateway, "第一句话。第二句话。")
+        np.testing.assert_array_equal(await hear(gateway, important), expected(important))
+        assert not express.held
+        assert len(ordinary.held) > 0
+        assert not any(task.done() for task in waiting)
+        os.kill(ordinary.pid, signal.SIGCONT)
+        for request, task in zip(asked, waiting, strict=True):
+            np.testing.assert_array_equal(await task, expected(request))
+
+
+async def test_express_workers_are_left_out_where_nobody_asked_for_them_and_memory_is_short(
+    voices_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "keys.json").write_text("{}", encoding="utf-8")
+    room = pools.shared_memory_bytes(1)
+    monkeypatch.setattr(segment, "free_bytes", lambda: room)
+    settings: dict[str, Any] = {"workers": 1, "keys_file": tmp_path / "keys.json"}
+    with pytest.raises(pools.StartError, match="shared memory"):
+        async with running(voices_dir, tmp_path, express_workers=1, **settings):
+            pass
+    async with running(voices_dir, tmp_path, express_workers=None, **settings) as gateway:
+        assert len(gateway._pools["standard"]._workers) == 1
+    room = pools.shared_memory_bytes(2)
+    async with running(voices_dir, tmp_path, express_workers=None, **settings) as gateway:
+        assert len(gateway._pools["standard"]._workers) == 2
+
+
+async def test_where_express_workers_are_dead_others_speak_for_them(voices_dir: Path, tmp_path: Path) -> None:
+    async with running(voices_dir, tmp_path, workers=1, express_workers=1) as gateway:
+        (express,) = (worker for worker in gateway._pools["standard"]._workers.values() if worker.express)
+        hearing = asyncio.create_task(hear(gateway, request := ask(gateway, LONG, pitch_semitones=SLOW)))
+        while not express.held:  # noqa: ASYNC110  (nobody tells)
+            await asyncio.sleep(0)
+        os.kill(express.pid, signal.SIGKILL)
+        np.testing.assert_array_equal(await hearing, expected(request))
 
 
 async def test_draining_finishes_what_was_accepted_and_refuses_the_rest(voices_dir: Path, tmp_path: Path) -> None:

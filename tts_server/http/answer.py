@@ -75,11 +75,20 @@ async def answer_again(
 
 
 async def _send_whole(request: web.Request, headers: dict[str, str], body: bytes | memoryview) -> web.StreamResponse:
-    """In one call, headers and all: what the client does not take at once waits for him in the transport."""
+    """What the client does not take at once waits for him in the transport. A long body goes there as it is; a short
+    one is better copied and sent in one call with the headers.
+    """
     within_s = request.app[SERVICES].limits.write_timeout_s
-    response = web.Response(body=bytes(body), headers=headers)
-    await send(response.prepare(request), within_s)
-    await send(response.write_eof(), within_s, request.transport)
+    response: web.StreamResponse
+    if len(body) < WRITE_BYTES:
+        response = web.Response(body=bytes(body), headers=headers)
+        await send(response.prepare(request), within_s)
+        await send(response.write_eof(), within_s, request.transport)
+    else:
+        response = web.StreamResponse(headers=headers | {"Content-Length": str(len(body))})
+        await send(response.prepare(request), within_s)
+        await send(response.write(body), within_s, request.transport)
+        await send(response.write_eof(), within_s)
     return response
 
 

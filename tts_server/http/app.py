@@ -5,14 +5,18 @@ It must be run with `handler_cancellation=True`: a client that goes away then st
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from aiohttp import web
 
 from tts_server.http import handlers, jobs, openapi, page, probes, status, websocket
 from tts_server.http.guard import GUARD, Guard, admit, tell_limits
+from tts_server.http.known import KNOWN, Known
 from tts_server.http.middlewares import attend, sign, tell_errors
 from tts_server.http.services import SERVICES, Services
+
+if TYPE_CHECKING:
+    from tts_server.tracing import Tracing
 
 _ROUTES: Final = (
     web.post("/api/tts", handlers.speak_tts),
@@ -49,20 +53,33 @@ _ADMIN_ROUTES: Final = (
 
 
 def create_app(
-    services: Services, *, version: str, guard: Guard | None = None, admin_apart: bool = False
+    services: Services,
+    *,
+    version: str,
+    guard: Guard | None = None,
+    admin_apart: bool = False,
+    tracing: Tracing | None = None,
 ) -> web.Application:
     """The application that serves with these services; without a guard, everybody.
 
-    With `admin_apart`, readiness and metrics are left to `create_admin_app`.
+    With `admin_apart`, readiness and metrics are left to `create_admin_app`. With `tracing`, each request is traced.
     """
     app = web.Application(middlewares=[attend, tell_errors, admit], client_max_size=services.limits.body_bytes)
     app[SERVICES] = services
-    app[GUARD] = guard or Guard()
+    app[GUARD] = guard = guard or Guard()
+    app[KNOWN] = known = Known(services, guard)
     app[websocket.SOCKETS] = set()
     app.add_routes([*_ROUTES, *(() if admin_apart else _ADMIN_ROUTES), *openapi.routes(services.limits, version)])
     app.add_routes(page.routes())
     app.on_response_prepare.append(tell_limits)
     app.on_response_prepare.append(sign)
+    if tracing is not None:
+        from tts_server.http.traced import tell_trace, traced
+
+        app.middlewares.insert(0, traced(tracing))
+        app.on_response_prepare.append(tell_trace)
+    else:  # a trace has to have all of a request's way
+        app.middlewares.insert(0, known.answer)
     app.on_shutdown.append(websocket.close_sockets)
     app.on_shutdown.append(jobs.end_streams)
     app.on_shutdown.append(status.end_streams)

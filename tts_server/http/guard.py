@@ -19,7 +19,7 @@ from tts_server.errors import Forbidden, InvalidRequest, NotFound, Unauthorized
 from tts_server.http.middlewares import Handler
 from tts_server.http.services import CALLER, SERVICES
 from tts_server.keys import KeyStore
-from tts_server.limits import Limiter, Window
+from tts_server.limits import Limiter, Window, nearer
 from tts_server.speech import SpeechRequest, Voice
 
 T = TypeVar("T")
@@ -60,7 +60,7 @@ class Guard:
             if self.open:
                 _refuse_strange_pages(request)
                 return ANYBODY
-        elif secret := _presented(request):
+        elif secret := presented(request):
             caller = keys.find(secret)
             if caller is None:
                 raise Unauthorized("this key opens nothing here: it is wrong, has been revoked, or has expired")
@@ -172,12 +172,8 @@ def priority(request: web.Request) -> int:
 
 
 def _note(request: web.Request, window: Window | None) -> None:
-    """The limit that is nearest to its end is the one that is told of."""
-    if window is None:
-        return
-    noted = request.get(_WINDOW)
-    if noted is None or window.remaining * noted.limit < noted.remaining * window.limit:
-        request[_WINDOW] = window
+    if (now := nearer(request.get(_WINDOW), window)) is not None:
+        request[_WINDOW] = now
 
 
 def _refuse_strange_pages(request: web.BaseRequest) -> None:
@@ -204,7 +200,7 @@ def _refuse_strange_pages(request: web.BaseRequest) -> None:
         )
 
 
-def _presented(request: web.BaseRequest) -> str:
+def presented(request: web.BaseRequest) -> str:
     """The key that was sent, if there is one."""
     scheme, _, secret = request.headers.get("Authorization", "").partition(" ")
     if secret and scheme.lower() == "bearer":

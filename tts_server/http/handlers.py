@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import time
 from dataclasses import replace
-from functools import lru_cache
 from typing import Final, Protocol
 
 from aiohttp import web
@@ -15,6 +14,7 @@ from tts_server.errors import InvalidRequest, TTSError, UnsupportedMediaType
 from tts_server.http.answer import answer, answer_again
 from tts_server.http.guard import allowed_voices, choose, permit
 from tts_server.http.kept import Kept, may_reuse, name_of
+from tts_server.http.known import KNOWN, SHORT_BYTES
 from tts_server.http.middlewares import json_response
 from tts_server.http.requests import (
     MODEL_ALIASES,
@@ -25,11 +25,10 @@ from tts_server.http.requests import (
     parse_openai,
     parse_tts,
 )
-from tts_server.http.services import REQUEST_ID, SERVICES, Limits
+from tts_server.http.services import BODY, REQUEST_ID, SERVICES, Limits
 from tts_server.speech import SpeechRequest, Voice
+from tts_server.trace import current, facts_of
 
-_SHORT_BYTES: Final = 4096
-"""Of a body: most are, and a thousand of them are remembered."""
 _MODELS_CREATED_S: Final = 1_767_225_600  # 2026-01-01: the listing must have a date, and it should not change
 
 
@@ -40,10 +39,6 @@ class Parse(Protocol):
         self, data: bytes, voices: tuple[Voice, ...], limits: Limits, *, request_id: str, deadline_s: float
     ) -> tuple[SpeechRequest, Delivery]:
         """What a body asks for."""
-        ...
-
-    def __hash__(self) -> int:
-        """As functions have it."""
         ...
 
 
@@ -106,14 +101,20 @@ async def _speak(request: web.Request, parse: Parse) -> web.StreamResponse:
     services = request.app[SERVICES]
     deadline_s = parse_deadline_s(request.headers.get("X-Deadline-Ms"), services.limits.deadline_s)
     body = await read_body(request)
-    read = _read_again if len(body) <= _SHORT_BYTES else _read_again.__wrapped__
-    wanted, delivery, name = choose(request, lambda voices: read(parse, body, voices, services.limits))
+    wanted, delivery = choose(
+        request,
+        lambda voices: parse(body, voices, services.limits, request_id=request[REQUEST_ID], deadline_s=deadline_s),
+    )
     wanted = await permit(request, wanted)
-    reuse = may_reuse(request)
-    place = Kept(services.cache, name) if services.cache and services.cache.on and name and reuse else None
-    if place and (found := await place.recall()):
-        return await answer_again(request, *found, since_s)
-    wanted = replace(wanted, id=request[REQUEST_ID], deadline_s=deadline_s, may_reuse=reuse)
+    if trace := current():
+        trace.facts |= {**facts_of(wanted), "tts.format": delivery.audio_format}
+    wanted = replace(wanted, may_reuse=may_reuse(request))
+    place = None
+    if services.cache and services.cache.on and wanted.may_reuse and (name := name_of(wanted, delivery)):
+        place = Kept(services.cache, name)
+        if found := await place.recall():
+            request.app[KNOWN].note(request, body, len(wanted.text), name)
+            return await answer_again(request, *found, since_s)
     try:
         services.encoders.admit(delivery.audio_format, wanted.audio_s, deadline_s, streamed=delivery.streamed)
     except TTSError:
@@ -123,22 +124,15 @@ async def _speak(request: web.Request, parse: Parse) -> web.StreamResponse:
         return await answer(request, wanted, speech, delivery, since_s, place)
 
 
-@lru_cache(maxsize=1024)
-def _read_again(
-    parse: Parse, body: bytes, voices: tuple[Voice, ...], limits: Limits
-) -> tuple[SpeechRequest, Delivery, str]:
-    """What a body asks for, and the name of the answer. Programs send the same bodies over and over."""
-    wanted, delivery = parse(body, voices, limits, request_id="", deadline_s=limits.deadline_s)
-    return wanted, delivery, name_of(wanted, delivery)
-
-
 async def read_body(request: web.Request) -> bytes:
     """The body, if it is JSON and arrives in time."""
     if request.content_type != "application/json":
         raise UnsupportedMediaType("the body must be JSON, and Content-Type: application/json say so")
+    if BODY in request:
+        return request[BODY]
     limit_s = request.app[SERVICES].limits.body_s
     try:
-        if request.content.is_eof() and request.content.total_bytes <= _SHORT_BYTES:  # it came with the headers
+        if request.content.is_eof() and request.content.total_bytes <= SHORT_BYTES:  # it came with the headers
             return request.content.read_nowait()
         async with asyncio.timeout(limit_s):
             return await request.read()

@@ -6,7 +6,6 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Final
 
-import orjson
 from aiohttp import web
 
 from tts_server.cache import Cache, key
@@ -17,7 +16,8 @@ LARGEST_BYTES: Final = 4 << 20
 """A minute and a half as wav. Longer ones are hardly asked for twice, and their lines are kept anyway."""
 
 _HEAD_BYTES: Final = 4
-"""In front of the headers, which are JSON and in front of the body: how long they are."""
+"""In front of the headers, which are in front of the body, as they go over the wire: how long they are."""
+_LINE_END: Final = "\r\n"
 
 
 def may_reuse(request: web.Request) -> bool:
@@ -38,23 +38,29 @@ def name_of(wanted: SpeechRequest, delivery: Delivery) -> str:
     )
 
 
+def parts(value: bytes) -> tuple[bytes, memoryview]:
+    """The headers, each with its line end, and the body of what is kept."""
+    body_at = _HEAD_BYTES + int.from_bytes(value[:_HEAD_BYTES], "little")
+    return value[_HEAD_BYTES:body_at], memoryview(value)[body_at:]  # not a copy: it is as long as all else takes
+
+
 class Kept:
     """The place of one answer in the cache."""
 
     def __init__(self, cache: Cache, name: str) -> None:
         self._cache = cache
-        self._key = name
+        self.key = name
         self._pieces: list[bytes] | None = []
         self._size = 0
 
     async def recall(self) -> tuple[dict[str, str], memoryview] | None:
         """Headers and body, if it was given before."""
-        value = self._cache.recall(self._key)
-        if value is None and (value := await self._cache.fetch(self._key)) is None:
+        value = self._cache.recall(self.key)
+        if value is None and (value := await self._cache.fetch(self.key)) is None:
             return None
-        body_at = _HEAD_BYTES + int.from_bytes(value[:_HEAD_BYTES], "little")
-        headers: dict[str, str] = orjson.loads(value[_HEAD_BYTES:body_at])
-        return headers, memoryview(value)[body_at:]  # not a copy: it is as long as all else takes
+        head, body = parts(value)
+        lines = (line.partition(": ") for line in head.decode().split(_LINE_END)[:-1])
+        return {name: text for name, _, text in lines}, body
 
     async def collect(self, pieces: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
         """The same pieces; they are noted as they pass."""
@@ -70,5 +76,5 @@ class Kept:
     def keep(self, headers: dict[str, str]) -> None:
         """All pieces have passed, and been sent; these are the headers for the next time."""
         if self._pieces is not None:
-            head = orjson.dumps(headers)
-            self._cache.keep(self._key, b"".join((len(head).to_bytes(_HEAD_BYTES, "little"), head, *self._pieces)))
+            head = "".join(f"{name}: {text}{_LINE_END}" for name, text in headers.items()).encode()
+            self._cache.keep(self.key, b"".join((len(head).to_bytes(_HEAD_BYTES, "little"), head, *self._pieces)))

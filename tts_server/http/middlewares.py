@@ -14,7 +14,7 @@ from aiohttp import web
 
 from tts_server.errors import InvalidRequest, MethodNotAllowed, NotFound, TooLarge, TTSError, UnsupportedMediaType
 from tts_server.http.sending import ClientGone, cut
-from tts_server.http.services import BEGUN, CALLER, FAILURE_CODE, OUTCOME, REQUEST_ID, SERVICES
+from tts_server.http.services import BEGUN, CALLER, FAILURE_CODE, OUTCOME, REQUEST_ID, SERVICES, TRACE_ID, Meter
 from tts_server.logs import get_logger
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -25,6 +25,9 @@ QUIET_ROUTES: Final = frozenset(
     {"/healthz", "/livez", "/readyz", "/health", "/v2/health/live", "/v2/health/ready", "/metrics", "/web/{name}"}
 )
 """Asked every few seconds, or twenty at a time by a browser; they are logged for debugging alone."""
+
+SERVER: Final = "tts-server"
+"""What it is made of, and of which version, is nobody's business."""
 
 _GIVEN_ID: Final = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 _ERRORS: Final[dict[int, type[TTSError]]] = {
@@ -37,28 +40,23 @@ log = get_logger(__name__)
 async def attend(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Give the request an id, and tell the log and the metrics how it ended."""
     started_s = time.perf_counter()
-    given = request.headers.get("X-Request-Id", "")
-    request[REQUEST_ID] = given if _GIVEN_ID.fullmatch(given) else f"{random.getrandbits(128):032x}"
+    request[REQUEST_ID] = id_of(request)
     status = CLIENT_GONE  # unless it is answered: what leaves here as an exception is a cancellation
     try:
         response = await handler(request)
         status = response.status
     finally:
         status = request.get(OUTCOME, status)
-        duration_s = time.perf_counter() - started_s
-        resource = request.match_info.route.resource
-        route = resource.canonical if resource is not None else "unmatched"
-        request.app[SERVICES].meter.request(route, status, duration_s)
-        tell = log.debug if route in QUIET_ROUTES else log.info
-        tell(
-            "request done",
-            request=request[REQUEST_ID],
-            method=request.method,
-            route=route,
-            status=status,
-            ms=round(duration_s * 1000, 1),
+        tell_done(
+            request.app[SERVICES].meter,
+            request[REQUEST_ID],
+            request.method,
+            route_of(request),
+            status,
+            time.perf_counter() - started_s,
             **({"caller": request[CALLER].id} if CALLER in request else {}),
             **({"code": request[FAILURE_CODE]} if FAILURE_CODE in request else {}),
+            **({"trace": request[TRACE_ID]} if TRACE_ID in request else {}),
         )
     return response
 
@@ -80,11 +78,33 @@ async def tell_errors(request: web.Request, handler: Handler) -> web.StreamRespo
         return _told(request, unexpected(request, error))
 
 
+def id_of(request: web.Request) -> str:
+    """The id that its caller has given it, if it will do; else a new one."""
+    given = request.headers.get("X-Request-Id")
+    return given if given is not None and _GIVEN_ID.fullmatch(given) else f"{random.getrandbits(128):032x}"
+
+
+def tell_done(
+    meter: Meter, request_id: str, method: str, route: str, status: int, duration_s: float, **more: str
+) -> None:
+    """Count a request, and write its line in the log."""
+    meter.request(route, status, duration_s)
+    tell = log.debug if route in QUIET_ROUTES else log.info
+    ms = round(duration_s * 1000, 1)
+    tell("request done", request=request_id, method=method, route=route, status=status, ms=ms, **more)
+
+
+def route_of(request: web.Request) -> str:
+    """The pattern that it matched."""
+    resource = request.match_info.route.resource
+    return resource.canonical if resource is not None else "unmatched"
+
+
 async def sign(request: web.Request, response: web.StreamResponse) -> None:
     """Put the request's id on its answer, whatever it is; called as headers are about to go."""
     if REQUEST_ID in request:  # aiohttp answers some requests before any of us has seen them
         response.headers["X-Request-Id"] = request[REQUEST_ID]
-    response.headers["Server"] = "tts-server"  # what it is made of, and of which version, is nobody's business
+    response.headers["Server"] = SERVER
     request[BEGUN] = response
 
 

@@ -18,6 +18,7 @@ from tts_server.http.encoders import timed
 from tts_server.http.requests import Delivery
 from tts_server.http.services import Services
 from tts_server.speech import Pcm, Speech
+from tts_server.trace import Encode, current
 
 P = ParamSpec("P")
 
@@ -54,6 +55,8 @@ class Rendering:
         self._lead_s = lead_silence_s
         self._opening: futures.Future[Encoder] | None = None
         self._call: futures.Future[tuple[bytes, float]] | None = None
+        self._trace = current()
+        self._noted: Encode | None = None
 
     @property
     def audio_s(self) -> float:
@@ -80,6 +83,8 @@ class Rendering:
             async for pcm in self._speech:
                 if encoder is None:  # only now: what waits in a queue holds no encoder
                     self._rate_hz = self._speech.voice.sample_rate_hz
+                    if self._trace is not None:
+                        self._noted = self._trace.encode(self._delivery.audio_format)
                     encoder = await self._open()
                     self.sample_rate_hz = encoder.sample_rate_hz
                     lead: Pcm = np.zeros(round(self._lead_s * self._rate_hz), np.int16)
@@ -130,6 +135,8 @@ class Rendering:
         seconds = time.perf_counter() - started_s
         self._speech.timings.encode_s += seconds
         self._services.meter.encoded(self._delivery.audio_format, seconds)
+        if self._noted is not None:
+            self._noted.called(seconds)
         return data
 
 

@@ -132,9 +132,13 @@ SERVICES: Final = web.AppKey("services", Services)
 REQUEST_ID: Final = web.RequestKey("request_id", str)
 CALLER: Final = web.RequestKey("caller", Caller)
 """Who was let in; not on routes that are open to all."""
+BODY: Final = web.RequestKey("body", bytes)
+"""If it has been read already."""
 BEGUN: Final = web.RequestKey("begun", web.StreamResponse)
 """The answer, once its headers are on their way."""
 OUTCOME: Final = web.RequestKey("outcome", int)
 """The status to log and to count, where the one that was sent is not the whole truth."""
+TRACE_ID: Final = web.RequestKey("trace_id", str)
+"""Of the trace that the request is part of, if traces are collected."""
 FAILURE_CODE: Final = web.RequestKey("failure_code", str)
 """Of the TTSError that the request ended with."""

@@ -10,7 +10,7 @@ const FOLLOWED = 2; // a browser has six connections for one server, and the pag
 const TITLE_CHARACTERS = 60;
 
 let jobs = [];
-let titles = recall("jobs", {}); // the server tells no texts back
+let titles = recall("jobs", {}); // the server tells no texts back: of those of another browser, when they were ordered
 let fail = () => {};
 const followed = new Map();
 
@@ -72,7 +72,8 @@ function row(job) {
   const buttons = element("span", "buttons");
   if (job.status === "done") buttons.append(press(job, "listen", listen), press(job, "fetch", fetchAudio));
   buttons.append(press(job, isOpen(job) ? "cancel" : "remove", end));
-  entry.append(element("span", "line", titles[job.job_id] ?? job.job_id), progress, element("small", "", facts.join(" · ")));
+  const title = titles[job.job_id] ?? new Date(job.created * 1000).toLocaleString(document.documentElement.lang);
+  entry.append(element("span", "line", title), progress, element("small", "", facts.join(" · ")));
   if (job.error) entry.append(element("small", "warn", job.error.message));
   entry.append(buttons);
   return entry;

@@ -1,0 +1,350 @@
+"""A request that is known gets what it would get by the ordinary passage: a table of requests, each asked by both."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import json
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+from aiohttp.test_utils import TestClient
+
+from tests.tts_server.http.conftest import Serve
+from tests.tts_server.http.fakes import FakeGateway, FakeMeter
+from tts_server.cache import Cache
+from tts_server.caller import TIERS, Tier
+from tts_server.config import Settings
+from tts_server.http import known
+from tts_server.http.guard import Guard
+from tts_server.http.known import KNOWN, Known
+from tts_server.keys import Key, KeyStore, changing, digest
+from tts_server.limits import Limit, Limiter, Memory, Window
+from tts_server.metrics import Metrics
+
+SECRET = "tts_the_secret_of_this_test"  # noqa: S105
+OTHER_SECRET = "tts_the_other_secret"  # noqa: S105
+TEXT = "你好。"
+OPENAI = {"model": "tts-1", "input": TEXT, "voice": "nova", "response_format": "wav"}
+# Windows so long that they do not end, nor the seconds until their end change by more than a few, in a test
+LIMITS: dict[str, float | None] = {"requests_per_s": 0.01, "burst": 50, "characters_per_min": 10_000, "concurrent": 5}
+
+
+class Answer(NamedTuple):
+    status: str
+    headers: list[tuple[str, str]]
+    body: bytes
+
+
+@dataclass
+class Asked:
+    """A request as it goes over the wire."""
+
+    body: dict[str, Any] = field(default_factory=lambda: {"text": TEXT, "format": "wav"})
+    path: str = "/api/tts"
+    method: str = "POST"
+    version: str = "1.1"
+    headers: dict[str, str | None] = field(default_factory=dict)
+    pieces: int = 1
+    packed: bool = False
+    spaced: int = 0
+
+    def lines(self, length: int) -> list[str]:
+        given = {"Host": "127.0.0.1", "Authorization": f"Bearer {SECRET}", "Content-Type": "application/json"}
+        given |= {"Content-Encoding": "gzip"} if self.packed else {}
+        headers = given | self.headers | {"Content-Length": str(length)}
+        lines = [f"{name}: {value}" for name, value in headers.items() if value is not None]
+        return [f"{self.method} {self.path} HTTP/{self.version}", *lines, "", ""]
+
+
+class World:
+    """A server with keys, limits, cache and metrics."""
+
+    def __init__(self, folder: Path) -> None:
+        self.gateway, self.meter, self.counted = FakeGateway(), FakeMeter(), Metrics()
+        self.cache = Cache(Settings(cache_bytes=64 << 20), self.counted)
+        self.keys = KeyStore(folder / "keys.json", TIERS)
+        self.limiter = Limiter()
+        self.write(self.key())
+        self.client: TestClient[Any, Any]
+
+    def key(self, secret: str = SECRET, **more: Any) -> Key:
+        fields = {"tier": "standard", "limits": LIMITS, "created": datetime(2026, 1, 1, tzinfo=UTC)} | more
+        return Key(name=f"ann{len(secret)}", sha256=digest(secret), **fields)  # type: ignore[arg-type]
+
+    def write(self, *keys: Key) -> None:
+        with changing(self.keys.file) as stored:
+            stored[:] = keys
+        self.keys.load()
+
+    async def ask(self, asked: Asked) -> Answer:
+        data = json.dumps(asked.body).encode() + b" " * asked.spaced
+        data = gzip.compress(data, mtime=0) if asked.packed else data
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.client.port)
+        head = "\r\n".join(asked.lines(len(data))).encode()
+        for part in (head, data) if asked.pieces == 2 else (head + data,):
+            writer.write(part)
+            await writer.drain()
+            for _ in range(20):  # turns of the loop, in which the server sees the first part alone
+                await asyncio.sleep(0)
+        status, *lines = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")[:-2]
+        headers = [(name, text) for name, _, text in (line.partition(": ") for line in lines)]
+        body = b""
+        if (length := dict(headers).get("Content-Length")) and asked.method != "HEAD":
+            body = await reader.readexactly(int(length))
+        elif "Transfer-Encoding" in dict(headers):
+            while size := int(await reader.readline(), 16):
+                body += (await reader.readexactly(size + 2))[:-2]
+        writer.close()
+        body = re.sub(rb"come back in [\d.]+ s", b"come back", body)
+        lasting = [(name, _lasting(name, text, refused="429" in status)) for name, text in headers]
+        return Answer(status, lasting, body)
+
+
+def _lasting(name: str, text: str, *, refused: bool) -> str:
+    """What does not tell of this very moment."""
+    if name == "X-Request-Id":
+        return "as was given" if text == "mine" else str(bool(re.fullmatch(r"[0-9a-f]{32}", text)))
+    if name == "Date":
+        assert re.fullmatch(r"[A-Z][a-z]{2}, \d\d [A-Z][a-z]{2} \d{4} \d\d:\d\d:\d\d GMT", text)
+    momentary = {"Date": "", "RateLimit-Reset": "", "Retry-After": "", "retry-after-ms": ""}
+    if refused:  # it tells how long to wait, to the tenth of a second
+        momentary["Content-Length"] = ""
+    return momentary.get(name, text if name != "Server-Timing" else re.sub(r"encode;dur=[\d.]+", "", text))
+
+
+def _told(records: list[Any]) -> list[dict[str, Any]]:
+    of_this_one = {"request", "ms"}
+    fields = [record.tts_fields for record in records if record.getMessage() == "request done"]
+    return [{name: value for name, value in each.items() if name not in of_this_one} for each in fields]
+
+
+def nothing(_: World) -> None:
+    pass
+
+
+def revoke(world: World) -> None:
+    world.write(world.key(OTHER_SECRET))
+
+
+def limit(**changed: float | None) -> Callable[[World], None]:
+    return lambda world: world.write(world.key(limits=LIMITS | changed))
+
+
+def narrow(world: World) -> None:
+    world.write(world.key(voices=("male",)))
+
+
+def occupy(world: World) -> None:
+    caller = world.keys.find(SECRET)
+    assert caller is not None
+    for _ in range(5):
+        world.limiter.enter(caller)
+
+
+def forget(world: World) -> None:
+    for name in list(world.cache.memory._entries):
+        world.cache.memory.forget(name)
+
+
+def drain(world: World) -> None:
+    world.gateway.draining = True
+
+
+def second_key(world: World) -> None:
+    world.write(world.key(), world.key(OTHER_SECRET))
+
+
+def expire(world: World) -> None:
+    world.write(world.key(expires=datetime.now(UTC) - timedelta(seconds=1)))
+
+
+def _with(**headers: str | None) -> Asked:
+    return Asked(headers={name.replace("_", "-"): text for name, text in headers.items()})
+
+
+SAME = Asked()
+TABLE: dict[str, tuple[Asked, Callable[[World], None], Asked, int]] = {
+    # what is asked twice; what happens then; what is asked twice then; how many of the four are known again
+    "the same": (SAME, nothing, SAME, 2),
+    "openai's route": (Asked(OPENAI, "/v1/audio/speech"), nothing, Asked(OPENAI, "/v1/audio/speech"), 2),
+    "its other name": (Asked(OPENAI, "/v1/audio/speech"), nothing, Asked(OPENAI, "/audio/speech"), 1),
+    "streamed": (Asked({"text": TEXT, "stream": True}), nothing, Asked({"text": TEXT, "stream": True}), 2),
+    "another format": (SAME, nothing, Asked({"text": TEXT, "format": "pcm"}), 0),
+    "another voice": (SAME, nothing, Asked({"text": TEXT, "format": "wav", "voice": "male"}), 0),
+    "another engine": (SAME, nothing, Asked({"text": TEXT, "format": "wav", "engine": "light"}), 0),
+    "the same, written otherwise": (SAME, nothing, Asked({"format": "wav", "text": TEXT}), 1),
+    "the preview": (SAME, nothing, Asked(path="/api/tts/preview"), 0),
+    "a query": (SAME, nothing, Asked(path="/api/tts?x=1"), 2),
+    "an id": (SAME, nothing, _with(X_Request_Id="mine"), 2),
+    "an id that will not do": (SAME, nothing, _with(X_Request_Id="no good"), 2),
+    "headers of proxies": (SAME, nothing, _with(traceparent="00-1", X_Forwarded_For="1.2.3.4"), 2),
+    "no-store": (SAME, nothing, _with(Cache_Control="no-store"), 0),
+    "no-cache": (SAME, nothing, _with(Cache_Control="no-cache"), 0),
+    "a deadline": (SAME, nothing, _with(X_Deadline_Ms="5000"), 0),
+    "a deadline that is none": (SAME, nothing, _with(X_Deadline_Ms="soon"), 0),
+    "a priority": (SAME, nothing, _with(X_Priority="5"), 0),
+    "a priority that is none": (SAME, nothing, _with(X_Priority="first"), 0),
+    "no key": (SAME, nothing, _with(Authorization=None), 0),
+    "a wrong key": (SAME, nothing, _with(Authorization="Bearer tts_wrong"), 0),
+    "the key in another header": (SAME, nothing, _with(Authorization=None, X_API_Key=SECRET), 1),
+    "another's key": (SAME, second_key, _with(Authorization=f"Bearer {OTHER_SECRET}"), 1),
+    "keys read again": (SAME, second_key, SAME, 1),
+    "a key that was revoked": (SAME, revoke, SAME, 0),
+    "a key that is over": (SAME, expire, SAME, 0),
+    "a key for other voices": (SAME, narrow, SAME, 0),
+    "fewer requests": (SAME, limit(burst=3), SAME, 1),
+    "fewer characters": (SAME, limit(characters_per_min=10), SAME, 1),
+    "fewer characters than the text has": (SAME, limit(characters_per_min=2), SAME, 0),
+    "no limits": (SAME, limit(requests_per_s=None, characters_per_min=None, concurrent=None), SAME, 1),
+    "too many at once": (SAME, occupy, SAME, 2),
+    "a cache that has forgotten": (SAME, forget, SAME, 0),
+    "a server that drains": (SAME, drain, SAME, 0),
+    "no body": (SAME, nothing, Asked(method="GET"), 0),
+    "only its head": (SAME, nothing, Asked(method="HEAD"), 0),
+    "what it can do": (SAME, nothing, Asked(method="OPTIONS"), 0),
+    "HTTP/1.0": (SAME, nothing, Asked(version="1.0"), 0),
+    "a connection that ends": (SAME, nothing, _with(Connection="close"), 0),
+    "a body that comes later": (SAME, nothing, Asked(pieces=2), 0),
+    "a packed body": (SAME, nothing, Asked(packed=True), 2),
+    "a long body": (Asked(spaced=5000), nothing, Asked(spaced=5000), 0),
+    "another type": (SAME, nothing, _with(Content_Type="text/plain"), 0),
+    "no type": (SAME, nothing, _with(Content_Type=None), 0),
+    "the type at length": (SAME, nothing, _with(Content_Type="application/json; charset=utf-8"), 1),
+}
+
+
+@pytest.mark.parametrize("name", TABLE)
+async def test_both_passages_give_the_same(
+    name: str, serve: Serve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    first, happens, then, times = TABLE[name]
+    taken: list[int] = []
+    give = Known._give
+
+    async def counting(self: Known, *given: Any) -> None:
+        taken.append(1)
+        await give(self, *given)
+
+    async def ask_all(folder: str) -> tuple[object, ...]:
+        (tmp_path / folder).mkdir()
+        world = World(tmp_path / folder)
+        guard = Guard(world.keys, world.limiter)
+        world.client = await serve(guard=guard, gateway=world.gateway, meter=world.meter, cache=world.cache)
+        caplog.clear()
+        answers = [await world.ask(first) for _ in range(2)]
+        happens(world)
+        answers += [await world.ask(then) for _ in range(2)]
+        counted, _ = await world.counted.exposition()
+        asked = [line for line in counted.decode().splitlines() if "tts_cache_" in line]
+        met = (world.meter.requests, world.meter.firsts, len(world.gateway.requests))
+        return answers, met, asked, _told(caplog.records), len(world.limiter._active)
+
+    caplog.set_level("INFO", "tts_server")
+    monkeypatch.setattr(Known, "_give", counting)
+    by_the_known = await ask_all("known")
+    assert len(taken) == times
+    monkeypatch.setattr(known, "ROUTES", frozenset())
+    assert await ask_all("ordinary") == by_the_known
+    assert len(taken) == times, "that was the ordinary passage"
+
+
+async def _served(serve: Serve, folder: Path) -> World:
+    world = World(folder)
+    guard = Guard(world.keys, world.limiter)
+    world.client = await serve(guard=guard, gateway=world.gateway, meter=world.meter, cache=world.cache)
+    for _ in range(2):
+        await world.ask(SAME)
+    return world
+
+
+def _known(world: World) -> Known:
+    found: Known = world.client.server.app[KNOWN]  # type: ignore[attr-defined]
+    return found
+
+
+async def test_every_answer_has_an_id_of_its_own(serve: Serve, tmp_path: Path) -> None:
+    world = await _served(serve, tmp_path)
+    ids = set()
+    for _ in range(20):
+        async with world.client.post(
+            "/api/tts", data=json.dumps(SAME.body), headers={"X-API-Key": SECRET, "Content-Type": "application/json"}
+        ) as answer:
+            ids.add(answer.headers["X-Request-Id"])
+    assert len(ids) == 20
+
+
+async def test_neither_texts_nor_keys_are_noted(serve: Serve, tmp_path: Path) -> None:
+    world = await _served(serve, tmp_path)
+    assert len(_known(world)) == 1
+    noted = repr(_known(world)._checked)
+    assert TEXT not in noted
+    assert json.dumps(TEXT).strip('"') not in noted
+    assert SECRET not in noted
+
+
+async def test_no_more_are_noted_than_may_be(serve: Serve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(known, "MOST_KNOWN", 3)
+    world = await _served(serve, tmp_path)
+    for _ in range(2):
+        for number in range(5):
+            await world.ask(Asked({"text": TEXT * (number + 2)}))
+    assert len(_known(world)) == 3
+
+
+async def test_what_is_not_kept_any_more_is_not_noted_any_more(serve: Serve, tmp_path: Path) -> None:
+    world = await _served(serve, tmp_path)
+    forget(world)
+    assert dict((await world.ask(SAME)).headers)["X-Cache"] == "MISS"
+    assert len(_known(world)) == 0
+
+
+async def test_limits_are_exact_under_parallel_fire(serve: Serve, tmp_path: Path) -> None:
+    world = await _served(serve, tmp_path)
+    answers = await asyncio.gather(*(world.ask(SAME) for _ in range(200)))
+    granted = [answer for answer in answers if answer.status.startswith("HTTP/1.1 200")]
+    assert len(granted) == 50 - 2
+    assert {answer.status for answer in answers if answer not in granted} == {"HTTP/1.1 429 Too Many Requests"}
+
+
+async def test_a_limit_that_others_share_is_asked_of_them(serve: Serve, tmp_path: Path) -> None:
+    asked: list[str] = []
+
+    class Shared:
+        counters = Memory()
+
+        async def take(self, limit: Limit, who: str, cost: int) -> tuple[bool, Window] | None:
+            asked.append(who)
+            await asyncio.sleep(0)
+            return self.counters.take(limit, who, cost, 0.0)
+
+    world = World(tmp_path)
+    world.limiter = Limiter(Shared())
+    guard = Guard(world.keys, world.limiter)
+    world.client = await serve(guard=guard, gateway=world.gateway, meter=world.meter, cache=world.cache)
+    left = [dict((await world.ask(SAME)).headers)["RateLimit-Remaining"] for _ in range(4)]
+    assert left == ["49", "48", "47", "46"]
+    assert len(asked) == 2 * 4
+
+
+async def test_who_is_known_by_his_address_is_known_again_too(serve: Serve, tmp_path: Path) -> None:
+    world = World(tmp_path)
+    tier = Tier(priority=2, requests_per_s=0.01, burst=3)
+    world.client = await serve(
+        guard=Guard(anonymous=tier, open=False), gateway=world.gateway, meter=world.meter, cache=world.cache
+    )
+    answers = [await world.ask(_with(Authorization=None)) for _ in range(4)]
+    assert [answer.status.split()[1] for answer in answers] == ["200", "200", "200", "429"]
+    assert len(_known(world)) == 1
+
+
+async def test_a_page_of_strangers_is_refused_though_the_request_is_known(serve: Serve, tmp_path: Path) -> None:
+    world = World(tmp_path)
+    world.client = await serve(gateway=world.gateway, meter=world.meter, cache=world.cache)
+    statuses = [(await world.ask(asked)).status.split()[1] for asked in (SAME, SAME, SAME, _with(Host="evil.example"))]
+    assert statuses == ["200", "200", "200", "403"]
