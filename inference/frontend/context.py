@@ -57,7 +57,7 @@ def reading(word: str, place: Place) -> tuple[tuple[str, ...], str] | None:
     if surname and _is_name(word, place):
         return surname, "surname"
     if rule is not None:
-        return (rule(place),), "polyphone"
+        return tuple(rule(place).split()), "polyphone"
     text, at, end = place.text, place.at, place.end
     for readings, before, after in table:
         if before.ends(text, at) and after.begins(text, end):
@@ -303,6 +303,12 @@ _TO_BE_HAD: Final = frozenset("挑说选比谈商救玩吃办聊跑")
 _POINTED: Final = frozenset(
     "这 那 该 此 每 各 这个 那个 这种 那种 这台 那台 这辆 这张 这款 这部 这件 这份 这套 这条 每个".split()
 )
+_CONCLUDED: Final = tuple(
+    "不出结 不出答 不出一 不出什 不出个 不出任 不出正 不出最 不出相 不出$ 过奖 过第 过冠 过奥 过诺 过金".split()
+)
+"""怎么也得不出结论, 她得过奖."""
+_OF_THINGS: Final = frozenset(["n", "nz", "ns", "nr", "ng", "l", "", "vn"])
+"""Parts of speech of what must be done with, where something points at it: 这个变量得加锁."""
 _VERY: Final = ("很$", "很呢$", "很啊$", "很吧$", "很吗$", "很了$")
 """码全得很: nothing that must be done ends so."""
 _ASKED_HOW: Final = ("怎么样", "咋样", "如何", "差不多")
@@ -349,18 +355,25 @@ def _is_due(place: Place) -> bool:
 def _de(place: Place) -> str:
     """得: gained (de2), must (dei3), or before a complement (de5)."""
     text, end, before, after = place.text, place.end, place.before, place.after
-    if _is_paid(place) or (_scores(text, end) and before not in {"还", "就", "总", "也", "都", "至少", "起码"}):
+    ranked = text.startswith("第", end) and text[end + 1] in _NUMERALS and before not in _ADVERBS  # 小李得第一名
+    if (
+        _is_paid(place)
+        or ranked
+        or (_scores(text, end) and before not in {"还", "就", "总", "也", "都", "至少", "起码"})
+    ):
         return "de2"
     leads = not before or before in _PRONOUNS or before in _ADVERBS or before in _THINGS or before in _ERRANDS
     if len(before) > 1:
         leads = leads or before[-1] in "时前后" or (place.tag(before)[:1] in {*"nrtcsfm"} and before[-1] != "多")
     pointed = place.number > 1 and place.words[place.number - 2] in _POINTED
-    leads = leads or (pointed and (place.tag(before)[:1] == "n" or place.tag(before) == "vn"))  # 这个变量得加锁
+    leads = leads or (pointed and place.tag(before)[:2] in _OF_THINGS)  # 这个变量得加锁
     leads = leads or before == "的" or (before == "了" and after not in {"", "啊", "吗", "呀", "吧"})
     leads = leads or (before[-1:] == "着" and after[:1] in {*"有先去等"})  # 摸着得有四十度
     leads = leads or _BEFORE_MUST.ends(text, place.at) or (len(before) > 1 and before[-1] in _NAMERS)
     leads = leads or (before == "上" and place.number > 1 and place.tag(place.words[place.number - 2])[:1] in {*"nrs"})
-    gained = after in _GAINED_ALONE or (_GAINED.begins(text, end) and not text.startswith("空腹", end))
+    leads = leads and before != "玩儿"
+    gained = text.startswith(_CONCLUDED, end)
+    gained = gained or after in _GAINED_ALONE or (_GAINED.begins(text, end) and not text.startswith("空腹", end))
     goes = len(before) == 1 and after in _DIRECTIONS and not leads  # 停得下来, 答得上来
     goes = goes or (before == "要" and after in _ASKED)
     if goes or (before and (after in _EXTREMES or text.startswith((*_VERY, *_ASKED_HOW), end))):
@@ -440,7 +453,8 @@ def _chang(place: Place) -> str:
         ("大", "高", "胖", "牙", "毛", "草", "个", "肉"), end
     ):
         return "zhang3"
-    if place.before == "又" and text[end] in "了着高大胖出":
+    aged = text[end] in _NUMERALS and text.startswith("岁", end + 1)  # 他比我长两岁
+    if aged or (place.before == "又" and text[end] in "了着高大胖出"):
         return "zhang3"
     if _LONG_BEFORE.ends(text, at) or not place.after:
         return "zhang3" if place.before in {"疯", "猛", "学", "见", "师", "兄"} else "chang2"
@@ -536,4 +550,32 @@ def _does(place: Place) -> bool:
     return False
 
 
-_RULES: Final[dict[str, Callable[[Place], str]]] = {"得": _de, "地": _di, "长": _chang, "为": _wei}
+_HANDED: Final = frozenset(
+    "把 将 要 必须 应该 应 记得 赶紧 已 已经 没 不 再 早 全 都 如数 原样 借 钱 书 用完 看完".split()
+)
+"""What stands in a clause where something is given back."""
+_CLAUSE_ENDS: Final = frozenset("时 后 之后 以后 前 之前 并 并且 再 然后 就 才 也 都 的 而 却".split())
+
+
+def _huan_gei(place: Place) -> str:
+    """还给: given back (huan2), or also done for somebody (hai2), which is told by what is done: 还给|每个|村|配|了."""
+    words, number = place.words, place.number
+    if not place.after or not _HANDED.isdisjoint(words[max(0, number - _REACH) : number]):
+        return "huan2 gei3"
+    for at in range(number + 1, min(len(words), number + _AHEAD)):
+        if words[at] in _CLAUSE_ENDS:
+            break
+        word, tag = words[at], place.tag(words[at])
+        done = len(word) == 1 and at > number + 1 and words[at + 1 : at + 2] in (["了"], ["过"])
+        if done or word[0] == "发" or (tag[:1] == "v" and tag != "vn" and word not in {"是", "有"}):
+            return "hai2 gei3"
+    return "huan2 gei3"
+
+
+_RULES: Final[dict[str, Callable[[Place], str]]] = {
+    "得": _de,
+    "地": _di,
+    "长": _chang,
+    "为": _wei,
+    "还给": _huan_gei,
+}

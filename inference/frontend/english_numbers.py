@@ -520,7 +520,9 @@ _QUOTE: Final = 200
 def _by(match: Match) -> str:
     """3840x2160, 4x6: by."""
     parts = re.split("[xX]", match.group())
-    return " by ".join(en_figures(part) if len(part) == 4 and part[-2:] != "00" else _number(part) for part in parts)
+    return " by ".join(
+        en_figures(part) if part.isdigit() and len(part) == 4 and part[-2:] != "00" else _number(part) for part in parts
+    )
 
 
 def _power(match: Match) -> str:

@@ -69,9 +69,11 @@ _MEASURE_NEXT: Final = re.compile(rf"\s?(?:{_MEASURED}|人)")
 _CLASS_NEXT: Final = re.compile(r"\s?(?:届|级|款|版|新款|赛季|财年|学年)(?!以上)")
 _ROUND_YEAR_NEXT: Final = re.compile(r"\s?(?:年|届|款|版|财年|赛季|学年|[^\d]{0,4}(?:奥运|世界杯|欧洲杯|亚运|世博))")
 _HANZI_NEXT: Final = re.compile(f"[{HANZI}]")
-_MODEL_ENDS: Final = re.compile(rf"\s?(?:{_MEASURED}|{_UNIT}|[GMTK]B?(?![A-Za-z]))|[,:：/-]\d")
+_MODEL_ENDS: Final = re.compile(rf"\s?(?:{_MEASURED}|{_UNIT}|[GMTKk]B?(?![A-Za-z]))|[,:：/-]\d")
+_COUNTED_VERSIONS: Final = frozenset("Chrome Firefox Edge Chromium Electron Opera".split())
+"""Programs whose versions are numbers like any other: Chrome 120."""
 _CODE_BEFORE: Final = re.compile(
-    "(?:电话|手机|座机|传真|口令|QQ|qq|微信|账户|帐户|准考证|代码|编码|热线|拨打?|客服|快打|请打|致电|身份证|护照|门牌|车牌|"
+    "(?:电话|手机|座机|传真|口令|(?:QQ|qq|微信)群?|账户|帐户|准考证|代码|编码|热线|拨打?|客服|快打|请打|致电|身份证|护照|门牌|车牌|"
     "房间|端口|(?<![A-Za-z])[PUGpug]?[Ii][Dd]|车次|航班|报错|分机|转(?:(?<=\\d转)|(?<=\\d 转))(?=\\s?$)|短信|邮编|"
     "号(?<![大中小特几三信符引括问句第\\d]号)|码(?<![起筹砝价加尺数扫\\d]码))"
     f"(?:{_CODE_JOINTS})*+$"
@@ -104,6 +106,8 @@ _FLIGHT_BEFORE: Final = re.compile(
     r"号?[:：是为到了的]?\s?$"
 )
 _ROOM_ENDS: Final = re.compile(rf"\s?(?:{_MEASURED}|{_MONEY_WORD}|[千百]?[万亿])")
+_QUOTED_NEXT: Final = re.compile("\\s?(?:[收大暴微续]?[涨跌]|停牌|复牌|封板|涨停|跌停|报收|[收开]盘|今日|股价)")
+"""What a share does, whose code stands before: 贵州茅台600519收涨."""
 _LISTED: Final = re.compile("(?:股票|个股|证券|股份|基金|转债|ETF)[:：是为买卖]?\\s?$")
 """What has a code of six figures on the exchange."""
 _CALLED: Final = re.compile("(?:打|拨|呼叫|叫|热线|报警|按|拨通)$")
@@ -164,11 +168,16 @@ _CARD_NEXT: Final = re.compile(r"\s?(?:显卡|(?:[Tt][Ii]|S(?:UPER|uper))(?![A-Z
 _SPAN_BEFORE: Final = re.compile("[约近超有过达历长]$")
 _SPAN_NEXT: Final = re.compile("年(?:前|的?历史|的?文明|多|以前|之久)")
 _OLD: Final = re.compile("(?:公元前?|前)$")
+_REIGNED: Final = re.compile(
+    "(?:[民建]国|公元前?|前|昭和|平成|令和|大正|明治|康熙|雍正|乾隆|嘉庆|道光|"
+    "咸丰|同治|光绪|万历|贞观|开元|建安|[第满过近约超]|\\d)$"
+)
+"""What counts years, so that 25年 are no 2025: 民国25年3月."""
 _HALF_KNOWN: Final = re.compile("(?:[上下中]午|早上?|晚上?|凌晨|傍晚|明早|今晚|深夜)\\s?$")
 _WARMTH_NEXT: Final = re.compile(rf"{_N}(?:(?:{_TO}|[到至])-?{_N})?\s?(?:°|度|摄氏)")
 _SHARE_NEXT: Final = re.compile(rf"{_N}\s?(?:%|‰|[千百]?[万亿]|元|分|dB)")
 _NEGATIVE: Final = re.compile(
-    "(?:[为是到至达于约值额温得分化比负收回报的拔]|等于|同比|环比|增长|涨跌幅?|变动|增速|现在|目前|温度|只有|光衰|电平|强度)$"
+    "(?:[为是到至达于约值额温得分化比负收回报的拔]|等于|同比|环比|增长|涨跌幅?|变动|增速|现在|目前|温度|只有|光衰|电平|强度|返回|(?:错误|退出|返回|状态)码)$"
 )
 _NAME_BEFORE: Final = re.compile(f"[{HANZI}]$")
 _DATED: Final = re.compile("(?:[今明昨后]天|预计|截[止至]|日期|时间|定[在于]|将于|[于从至到])[:：]?\\s?$")
@@ -179,11 +188,12 @@ _CHANGED: Final = re.compile("(?:[升降涨减增跌加缩占达高少低][到�
 _CHANGED_NEXT: Final = re.compile("[升降涨减增跌提下上缩]")
 """Beside shares that change: 从1/3升到2/3."""
 _SHARED_NEXT: Final = re.compile(r"\s?(?:的|是|为|左右|以上|=|杯|英?寸|$)")
-_CHAT: Final = re.compile("(?:^|[，。！？、~～…“”\\s]|[哈啊呀了吧呢哦])$")
+_CHAT: Final = re.compile("(?:^|[，。！？、~～…“”\\s]|[哈啊呀了吧呢哦嘛啦的拜])$")
 _CHAT_NEXT: Final = re.compile(
     "$|[，。！？~～…”\\s]|快乐|啊|了|的?礼物|表白|那天|这天|当天|情人节|红包|活动|笑|牛|真|太"
 )
-_ORDINAL: Final = re.compile("(?:第|[月年周初负]|地下)$")
+_NO_QUANTITY: Final = re.compile("(?:第|[月年周初负]|地下|[A-Za-z])$")
+"""After these 2 counts nothing: 第2个, 24H2起."""
 _EQUALS_NEXT: Final = re.compile(r"\s?=")
 _TENS_OF_THOUSANDS: Final = re.compile(
     "(?:年薪|月入|年入|收入|工资|奖金|总包|存款|首付|彩礼|预算|粉丝?|粉丝数|播放量?|阅读量?|浏览量?|点赞|销量|流水|营收|赚|亏|花|欠|借)"
@@ -198,10 +208,14 @@ _LATIN_BEFORE: Final = re.compile(r"[A-Za-z]\s?$")
 _POWER_NEXT: Final = re.compile("的?(?:[有无]线)?(?:快充|闪充|超充|充电|供电|适配器|电源)")
 _TEXT_NEXT: Final = re.compile(rf"\s?(?:[{HANZI}，。；、）)！？：]|$)")
 _NUMBERED_NEXT: Final = re.compile("型|期|级|类|卷|章|部|届|世|阶段|度|相|号|代|区")
+_SEQUELS: Final = frozenset("II III IV VI VII VIII IX XI XII XIII XIV XV XVI".split())
+_SERIES: Final = re.compile("[一-鿿]{2}\\s?$|(?:[A-Z][a-z]+|[A-Z]{3,5})\\s$")
+"""What has parts or follow-ups: 文明VI, SATA III, GTA VI."""
 _RANGED: Final = re.compile(
     "(?:^|[^A-Za-z\\d])\\d++[A-Za-z]{0,2}\\s?$|[年月日号点时分秒%度元CF午个天米克一二三四五六七八九十]\\s?$"
 )
 _WEEKDAY: Final = re.compile("(?:周|星期|礼拜)[一二三四五六日天]\\s?$")
+_SCALES: Final = {"kg": "公斤", "KG": "公斤"}
 _PRICED: Final = re.compile(r"[¥$€£]\s?[\d.,]++$")
 _NAMED_YEAR: Final = re.compile("[A-Za-z]{3,} $")
 _PAID_FOR: Final = re.compile(f"\\d(?:[元块]|美元)(?:起|/[{HANZI}]{{1,3}})$")
@@ -251,7 +265,8 @@ def _counted(number: str, match: Match) -> str:
 
 def _serial(digits: str) -> str:
     """The figures of a name: B12 is 十二 and A300 三百, but C919 is 九一九."""
-    return zh_cardinal(digits) if len(digits) < 3 or digits.endswith("00") else zh_digits(digits)
+    rounds = digits.endswith("00" if len(digits) < 5 else "000")
+    return zh_cardinal(digits) if len(digits) < 3 or rounds else zh_digits(digits)
 
 
 def _letters(letters: str) -> str:
@@ -571,18 +586,21 @@ def _model(match: Match) -> str | None:
     """RTX 4090, HTTP 404, Room 101: a name's number of three or four figures is read figure by figure."""
     if after(match, _MODEL_ENDS) or (len(match[2]) == 4 and match[2][:2] in {"19", "20"}):
         return None
+    if match[1] in _COUNTED_VERSIONS:
+        return f"{match[1]} {zh_cardinal(match[2])}"
     return f"{match[1]} {zh_digits(match[2]) if match[1] == 'HTTP' else _serial(match[2])}"
 
 
 def _roman(match: Match) -> str | None:
     value = roman(match[1])
     placed = match.string.endswith("第", 0, match.start()) or after(match, _NUMBERED_NEXT)
+    placed = placed or (match[1] in _SEQUELS and before(match, _SERIES))
     return zh_cardinal(str(value)) if value is not None and placed else None
 
 
 def _plain(match: Match) -> str:
     text = match.group()
-    if text == "2" and after(match, _COUNTED_NEXT) and not before(match, _ORDINAL):
+    if text == "2" and after(match, _COUNTED_NEXT) and not before(match, _NO_QUANTITY):
         return "两"
     if len(text) == 4 and text.endswith("00") and not after(match, _ROUND_YEAR_NEXT):
         return _number(text)
@@ -622,14 +640,14 @@ def _table() -> Table:
     plate = "[京津沪渝冀豫云辽黑湘皖鲁新苏浙赣鄂桂甘晋蒙陕吉闽贵粤青藏川宁琼]"
     mobile = r"86[- ]?1[3-9]\d[- ]?\d{4}[- ]?\d{4}(?!\d)"
     money = (
-        rf"((?:US|HK|NT|AU?|CA?|S)?\$|[¥€£₩₹₽]|{_MONEY_CODE})\s?({_N})(?:{_TO}[¥$€£]?({_N}))?\s?"
-        rf"(?:({_SCALE})|(bn|[KkMBb])(?![A-Za-z]))?(?:{_MONEY_WORD})?"
+        rf"((?:US|HK|NT|AU?|CA?|S)?\$|[¥€£₩₹₽]|{_MONEY_CODE})\s?({_N})(?:{_TO}[¥$€£]?({_N}))?"
+        rf"(?:\s?(?:({_SCALE})|(bn|[KkMBb])(?![A-Za-z])))?(?:\s?(?:{_MONEY_WORD}))?"
     )
     per = rf"(?:/({_N}(?=(?:[mdμ]?[Llg]|k[gm]|m|cm|min|h|s)(?![A-Za-z])))?({_UNIT}|{_PER}))?"
     scale = rf"({_SCALE})?\s?"
     figures = [
         Rule("code", r"\d++(?:[-:./, +*=_~x][ ]?\d++){24,}+", _chain, next=" -.,/:a"),
-        Rule("list", r"(?<![^\n])(\d{1,2})[.)）．](?!\d)\s*+(?=.)|(\d{1,2})\.(?=\s?[一-鿿])",
+        Rule("list", r"(?<![^\n])(\d{1,2})[.)）．](?!\d|[xX](?![A-Za-z]))\s*+(?=.)|(\d{1,2})\.(?=\s?[一-鿿])",
              lambda m: zh_cardinal(m[1] or m[2]) + "、", next="h.a"),
         # dates
         Rule("date", r"([12]\d{3})[-/.](1[0-2]|0?[1-9])[-/.](3[01]|[12]\d|0?[1-9])(?!\d|[-/.]\d)(?:T(?=\d\d:))?",
@@ -647,9 +665,13 @@ def _table() -> Table:
              lambda m: zh_digits(m.group()), next="h -"),
         Rule("date", rf"{_DAY_OF_YEAR}(?:{_TO}|[到至]){_DAY_OF_YEAR}(?![\d/]|\.\d)",
              _days, next="/"),
-        Rule("date", r"(1[0-2]|[1-9])/(3[01]|[12]\d|[1-9])(?![\d/]|\.\d)",
+        Rule("date", r"(1[0-2]|[1-9])/(3[01]|[12]\d|[1-9])(?![\d/]|\.\d|\s?(?:秒|英寸|英里|小时|分钟))",
              _month_and_day, next="/"),
         Rule("date", r"(\d{3,4}|0\d|[5-9][1-9])(?=\s?年(?!代|级|后|来|内|间|的历史|以|前))", _year, next="h "),
+        Rule("date", rf"(\d\d)(?=年(?:\s?(?:1[0-2]|0?[1-9])月(?!{_TO}?\d*个)|春节|国庆|五一|中秋|元旦|"
+             r"双十|高考|春招|秋招|校招|[底初]|[上下]半年|第?[一二三四1-4]季度|Q[1-4]|[春夏秋冬]季?[,，。]|款|版))",
+             lambda m: None if before(m, _REIGNED) else zh_digits(m[1]), next="h"),
+        Rule("date", r"(\d\d)[-/](\d\d)(?=\s?(?:赛季|学年|财年))", lambda m: zh_digits(m[1] + m[2]), next="-/"),
         Rule("date", r"([12]\d{3})(?=年(?:前|后|来|间|以))", _year, next="h"),
         Rule("date", r"((?:19|20)\d\d)(?=\s?(?:Q[1-4]|H[12])(?![A-Za-z\d]))", lambda m: zh_digits(m[1]), next=" a"),
         Rule("date", r"(?<=[〔\[\(（])((?:19|20)\d\d)(?=[〕\])）])", lambda m: zh_digits(m[1]), next="ha"),
@@ -657,8 +679,8 @@ def _table() -> Table:
              lambda m: zh_cardinal(m[1]), next="h "),
         Rule("date", r"(\d{1,2})[·•.](\d{1,2})(?=\s?(?:事件|事变|运动|大?地震|惨案|革命|恐怖|袭击))",
              lambda m: zh_digits(m[1] + m[2], "幺"), next=".a"),
-        Rule("date", r"(?<!第)(\d{1,2})\.(\d{1,2})(?=小?长?假期?|黄金周|劳动节|国庆|大促|购物|狂欢|促销|年中|晚会|"
-             r"妇女节|女[神生王]节)", _festival, next="."),
+        Rule("date", r"(?<!第)(\d{1,2})[.·](\d{1,2})(?=小?长?假期?|黄金周|劳动节|国庆|大促|购物|狂欢|促销|年中|晚会|"
+             r"妇女节|女[神生王]节)", _festival, next=".a"),
         Rule("date", r"(\d{1,2})·(\d{1,2})(?!\d)", lambda m: zh_digits(m[1] + m[2]), next="a"),
         Rule("date", r"(00|05|10|50|60|70|75|80|85|90|95)(?=后(?!面|续|来|天|半|卫|台|期|备|果|代|\d(?![05]后)))"
              r"|(00)(?=年代)",
@@ -716,8 +738,9 @@ def _table() -> Table:
              lambda m: f"{zh_digits(m[1])}杠{zh_cardinal(m[2])}", next="-"),
         Rule("code", r"([1-6]\d{2,3})([A-D])(?![A-Za-z\d])",
              _dive, next="a"),
-        Rule("code", r"(\d{4,5})(?=(?:H[SX]?|XT?|KF|U)(?![A-Za-z\d]))|(1\d{4})(?=K(?![A-Za-z\d]))",
-             lambda m: _serial(m.group()), next="a"),
+        Rule("code", r"(\d{4,5})(?=(?:H[SX]?|XT?|KF|U)(?![A-Za-z\d]))|(1\d{4})(?=[KF](?![A-Za-z\d]))"
+             r"|(\d{4})(?=X3D|\sXTX?(?![A-Za-z]))",
+             lambda m: _serial(m.group()), next=" a"),
         Rule("code", r"(?<=宝马)(\d{3})(?!\d)", lambda m: zh_digits(m[1])),
         Rule("code", r"(\d{3})(?=[CDEHXYZ](?![A-Za-z\d]))", lambda m: _serial(m[1]), next="a"),
         Rule("code", rf"(\d{{3,5}})(?!\d)(?=\s?(?:{_PLACED}))|(\d{{3,4}})(?!\d)(?=路(?!程|途|口|费|线))",
@@ -727,6 +750,12 @@ def _table() -> Table:
         Rule("code", r"(?:520|1314|1551|9494|233++|555++|666++|7777++|886?)(?!\d)",
              _chat),
         Rule("code", r"(\d{1,2})W-(\d\d)(?!\d)", lambda m: f"{zh_cardinal(m[1])} W {zh_cardinal(m[2])}", next="a"),
+        Rule("code", r"(3U|8L|9C|9H)(\d{4})(?!\d)", lambda m: f"{zh_digits(m[1][0])} {m[1][1]} {zh_digits(m[2], '幺')}",
+             next="a"),
+        Rule("code", r"4\d{3}(?=阵型|站位|的阵)", lambda m: zh_digits(m.group()), next="h"),
+        Rule("code", r"(95[35]\d\d)(?!\d|[.,:]\d)",
+             lambda m: None if after(m, _MEASURE_NEXT) else zh_digits(m[1], "幺"), next="h a"),
+        Rule("code", r"802\.(\d{1,2})", lambda m: f"八零二点{zh_digits(m[1])} ", next="."),
         Rule("code", r"7-11(?=便利|店|门店|超市)", lambda m: "七十一", next="-"),
         Rule("code", rf"({'|'.join(_KNOWN)})(?!\d|[.,]\d|\s?{_MEASURED}|户)", lambda m: _KNOWN[m[1]]),
         Rule("date", r"((?:19|20)\d\d)(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])(?![\d.,])",
@@ -734,7 +763,8 @@ def _table() -> Table:
         Rule("ordinal", r"(\d{1,3})(?:st|nd|rd|th)(?![A-Za-z])", lambda m: f"{en_ordinal(m[1])} ", next="a"),
         Rule("code", r"(\d{4,6})\.(SH|SZ|BJ|HK)(?![A-Za-z])", lambda m: f"{zh_digits(m[1])} {m[2]}", next="."),
         Rule("code", r"([0-8]\d{5})(?![\d.,])",
-             lambda m: zh_digits(m[1]) if before(m, _LISTED) and not after(m, _ROOM_ENDS) else None),
+             lambda m: zh_digits(m[1])
+             if (before(m, _LISTED) and not after(m, _ROOM_ENDS)) or after(m, _QUOTED_NEXT) else None),
         Rule("code", r"(?<=第)(\d{5,8})(?=\s?期)", lambda m: zh_digits(m[1]), next="h "),
         Rule("code", r"(0\d++|\d{9,}+)(?![.,]\d)", _long),
         # money
@@ -747,6 +777,11 @@ def _table() -> Table:
         Rule("percent", rf"({_N})([%‰]?)({_TO}|至|到)(-?)({_N})([%‰])", _percents, next="h -.,a"),
         Rule("percent", rf"({_N})\s?([%‰])",
              lambda m: ("百分之" if m[2] == "%" else "千分之") + _number(m[1]), next=" .,a"),
+        Rule("unit", r"(\d{1,3})[Ww](\d)(?![A-Za-z\d.])",
+             lambda m: f"{'两' if m[1] == '2' else zh_cardinal(m[1])}万{zh_digits(m[2])}", next="a"),
+        Rule("unit", rf"({_N})\s?(cm|m|CM)/({_N})\s?(kg|KG|斤|公斤)(?![A-Za-z])",
+             lambda m: f"{_number(m[1])}{'米' if m[2] == 'm' else '厘米'}、{_number(m[3])}{_SCALES.get(m[4], m[4])}",
+             next=".a "),
         Rule("unit", rf"({_N})[Ww](?![A-Za-z\d])",
              lambda m: ("两" if m[1] == "2" else _number(m[1])) + "万" if before(m, _TENS_OF_THOUSANDS) else None,
              next=".,a"),
@@ -757,7 +792,8 @@ def _table() -> Table:
              _measure, next="h .,a"),
         Rule("unit", rf"({_N})w(?![A-Za-z\d]|灯|的?功率|快充)",
              lambda m: ("两" if m[1] == "2" else _number(m[1])) + "万", next=".,a"),
-        Rule("unit", rf"({_N})\"(?=\s?(?:屏|显示|笔记本|电视|平板|的))", lambda m: _number(m[1]) + "英寸", next=".,a"),
+        Rule("unit", rf"({_N})\"(?=\s?(?:[大小曲直柔全高]?面?屏|显示|笔记本|电视|平板|的|OLED|LCD|AMOLED|IPS|2K|4K))",
+             lambda m: _number(m[1]) + "英寸", next=".,a"),
         Rule("unit", r"([1-9][1-9])(?=折)", lambda m: zh_digits(m[1]), next="h"),
         Rule("unit", r"(720|1080|1440|2160)(?=[pPi](?![A-Za-z]))", lambda m: zh_digits(m[1]), next="a"),
         Rule("unit", r"(\d++)([米元块角万千百秒])(\d)(?![\d.多几余来]|\s?[年月日号点分秒个元万千百十米块角毛厘人名台])",
@@ -793,12 +829,14 @@ def _table() -> Table:
              lambda m: f"{zh_cardinal(m[1])}、{zh_cardinal(m[2])}", next="/"),
         Rule("fraction", r"(1)/(\d\.\d{1,2})(?=\s?(?:英?寸|\"|型))",
              lambda m: f"{zh_number(m[2])}分之一", next="/"),
+        Rule("fraction", r"(1)/(\d{1,5})\s?s(?![A-Za-z\d])", lambda m: f"{zh_cardinal(m[2])}分之一秒", next="/"),
         Rule("fraction", r"(?:(\d{1,4})\s)?(\d{1,9})/(\d{1,9})(?![\d/]|\.\d)", _fraction, next=" /"),
         Rule("sum", rf"({_N})\s?[xX×*](?!3D)\s?(?={_N})", lambda m: _number(m[1]) + "乘", next=" .,a"),
         Rule("number", _N, _plain),
     ]  # fmt: skip
     signs = [
         Rule("ornament", rf"{ornament}|\*\*", lambda m: m.group()),
+        Rule("placeholder", r"×{2,5}(?!\s?\d)", lambda m: "某" * len(m.group())),
         Rule("telephone", r"\(0\d{2,3}\)\s?\d{3,4}[- ]?\d{4}(?!\d)", _phone),
         Rule("list", r"(?<![^\n])[\(（](\d{1,2})[)）]\s*+(?=.)", lambda m: zh_cardinal(m[1]) + "、"),
         Rule("telephone", rf"\+{mobile}|\+\d{{1,3}}(?:[- ]\d{{2,4}}){{2,4}}(?!\d)", _phone),
@@ -838,6 +876,7 @@ def _table() -> Table:
         Rule("per", rf"/(?=(?:{_PER}))", lambda m: "每" if before(m, _PAID_FOR) else None),
         Rule("per", rf"(?<=\d[个张件本粒片袋包盒瓶支只条份人次里])/(?=[{_PORTIONS}](?![{HANZI}]))", lambda m: "每"),
         Rule("per", rf"/(?={_N}\s?(?:{_PER}|{_UNIT}))", lambda m: "每" if before(m, _PRICED) else None),
+        Rule("per", r"/(?=(?:1[KM]|百万|千)\s?(?:[Tt]oken|次|字))", lambda m: "每" if before(m, _PRICED) else None),
         Rule("per", rf"/({_UNIT})", lambda m: "每" + units.in_mandarin(m[1]) if before(m, _PRICED) else None),
         Rule("per", rf"/(?<=[元块米克斤升吨次万亿千百]/)({_UNIT})", lambda m: "每" + units.in_mandarin(m[1])),
         Rule("per", r"/s(?![A-Za-z])(?<=[KMGTk][Bb]/s)", lambda m: "每秒"),

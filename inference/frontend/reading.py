@@ -132,6 +132,7 @@ class _Reader:
         self._lexicon = lexicon if lexicon and lexicon.exchanges else None
         self._stand_ins = marked.stand_ins
         self._given = iter(marked.given)
+        self._plain: dict[str, Spelling] = {}  # English words that are said alike wherever they stand in this text
         self._unknown: set[str] = set()
         self._letters_left = SOUNDED_OUT
 
@@ -155,9 +156,12 @@ class _Reader:
             else:
                 if shouted is None:
                     shouted = _is_shouted(runs)
-                after = runs[number + 1] if number + 1 < len(runs) and not run.pause else None
-                text_after = after.text if after and after.lang == "en" else ""
-                text, phones, rule = self._english(run.text, before, text_after, shouted=shouted)
+                spelling = self._plain.get(run.text)
+                if spelling is None or shouted:
+                    after = runs[number + 1] if number + 1 < len(runs) and not run.pause else None
+                    text_after = after.text if after and after.lang == "en" else ""
+                    spelling = self._english(run.text, before, text_after, shouted=shouted)
+                text, phones, rule = spelling
                 drafts.append(Draft(text, "en", phones, english.syllables(phones), rule))
                 before.append(text)
             if run.pause:
@@ -183,7 +187,14 @@ class _Reader:
         if rule == "letter-to-sound" and sound_out and word not in self._unknown:
             self._unknown.add(word)
             self._letters_left -= len(word)
-        return Spelling(word, phones, rule)
+        spelling = Spelling(word, phones, rule)
+        if rule not in _BY_PLACE and not shouted and len(word) > 1 and not self._stand_ins:
+            self._plain[word] = spelling
+        return spelling
+
+
+_BY_PLACE: Final = frozenset(["heteronym", "letter-to-sound"])
+"""Rules that give the same word now these phones and now others: by its neighbours, or by how much was sounded out."""
 
 
 def _is_particle(before: Run, text: str, word: str) -> bool:

@@ -29,6 +29,9 @@ _APOSTROPHE: Final = re.compile(r"\S'")
 _CAPTURING: Final = re.compile(r"(?<!\\)\((?!\?)")
 _KINDS: Final = dict(zip("\n ~～–—-：∶:.,/", "  -----:::.,/", strict=True)) | {"": "h"}
 
+_NUMERALS: Final = frozenset("零〇一二三四五六七八九十百千万亿两")
+_WIDE_MARKS: Final = frozenset("、。〈〉《》「」『』【】〔〕〜！（），：；？～")
+
 Match = re.Match[str]
 _Matcher = Callable[[str, int, int], Match | None]
 
@@ -77,15 +80,14 @@ class Table:
             name, at, after = found
             if len(changes) < MAX_CHANGES:
                 note(changes, name, text[start:at], after.strip())
+            if after and copied < start and _joins(after[0], seen[start - 1 : start], seen[start - 2 : start - 1]):
+                start -= 1  # 超过 3000 转 is one run of hanzi
             said.append(text[copied:start])
-            if after:  # words of letters do not run together with what stands beside them
-                if after[0] in _LATIN and (
-                    seen[start - 1 : start] in _LATIN or (start > 1 and _APOSTROPHE.match(seen, start - 2))
-                ):
-                    said.append(" ")
-                said.append(after)
-                if after[-1] in _LATIN and at < end and seen[at] in _LATIN:
-                    said.append(" ")
+            if after:
+                said += _spaced(after, seen, start, at, end)
+                at += (
+                    at < end and after[-1] in _NUMERALS and _joins(after[-1], seen[at : at + 1], seen[at + 1 : at + 2])
+                )
             copied = at
         if not said:
             return text[copied:end]
@@ -120,6 +122,25 @@ class _Branch:
 def _compiled(rules: Sequence[Rule]) -> tuple[_Matcher, list[tuple[str, _Matcher, Callable[[Match], str | None]]]]:
     fits = re.compile("|".join(f"(?:{_CAPTURING.sub('(?:', rule.pattern)})()" for rule in rules))
     return fits.match, [(rule.name, re.compile(rule.pattern).match, rule.say) for rule in rules]
+
+
+def _spaced(after: str, seen: str, start: int, at: int, end: int) -> list[str]:
+    """What is said, apart from what stands beside it: words of letters do not run together."""
+    parts = [after]
+    if after[0] in _LATIN and (seen[start - 1 : start] in _LATIN or (start > 1 and _APOSTROPHE.match(seen, start - 2))):
+        parts.insert(0, " ")
+    if after[-1] in _LATIN and at < end and seen[at] in _LATIN:
+        parts.append(" ")
+    return parts
+
+
+def _joins(said: str, beside: str, beyond: str) -> bool:
+    """Whether no more than a blank is between what is said and a hanzi, as people set figures; it parts no words."""
+    return beside == " " and _is_hanzi(said) and _is_hanzi(beyond)
+
+
+def _is_hanzi(char: str) -> bool:
+    return char > "\u2fff" and char not in _WIDE_MARKS
 
 
 def _kind(char: str) -> str:

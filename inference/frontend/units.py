@@ -48,6 +48,7 @@ UNITS: Final = {
     "rpm": ("转每分钟", "R P M"),
     "fps": ("帧每秒", "frame per second"), "mph": ("英里每小时", "mile per hour"),
     "kph": ("公里每小时", "kilometer per hour"), "bp": ("个基点", "basis point"), "pct": ("个百分点", ""),
+    "pp": ("个百分点", ""),
     "bps": ("比特每秒", "bit per second"),
     "kbps": ("千比特每秒", "kilobit per second"), "Kbps": ("千比特每秒", "kilobit per second"),
     "Mbps": ("兆比特每秒", "megabit per second"), "Gbps": ("吉比特每秒", "gigabit per second"),

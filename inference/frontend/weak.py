@@ -31,6 +31,7 @@ my M AY0|his HH IH0 Z|her HH ER0|its IH0 T S|our AW0 ER0|their DH EH0 R|your Y E
 _BEFORE_VOWEL: Final = {"the": ("DH", "IY0"), "to": ("T", "UW0"), "into": ("IH0", "N", "T", "UW0")}
 _PRONOUNS: Final = frozenset("me us him her them it you".split())
 """Weak at the end of a breath too: I've SEEN it."""
+_CLAUSE: Final = Break.CLAUSE  # an enum's members are slow to look up
 _CONTRACTION: Final = re.compile("(?:i|you|he|she|it|we|they)'(?:m|re|s|ve|ll|d)")
 """Keeps its sounds and loses its stress."""
 _HAVE: Final = frozenset("have has had".split())
@@ -45,12 +46,14 @@ def weaken(words: list[Word]) -> None:
     A word before a pause or before Mandarin stays strong, and so do a word in capitals (`IT`), a first `that`, `have`
     where it is the verb itself (`they HAVE a dog`, `I HAVE to`) and `can`, `will`, `must` where they are nouns.
     """
+    last = len(words) - 1
     stressed = False  # whether the breath has a stress yet: else its last word must keep one
     begins = True
     for number, word in enumerate(words):
-        ends = number == len(words) - 1 or word.break_ >= Break.CLAUSE or words[number + 1].lang != "en"
-        before, after = None if begins else words[number - 1], None if ends else words[number + 1]
-        weak = _form(word, before, after) if word.lang == "en" else None
+        ends = number == last or word.break_ >= _CLAUSE or words[number + 1].lang != "en"
+        weak = None
+        if word.lang == "en":
+            weak = _form(word, None if begins else words[number - 1], None if ends else words[number + 1])
         if weak is None or (ends and not stressed):
             stressed = True
         else:

@@ -171,3 +171,20 @@ def test_work_is_linear_in_the_text(piece: str) -> None:
 
     work(20)
     assert work(1600) < 6 * work(400) + 4000
+
+
+def test_noise_that_goes_on_for_hours_is_spelled_and_loses_nothing() -> None:
+    noise = "a+7|*Qz;3_&w " * 20_000
+    assert normalise(noise).text.endswith("A seven QZ three W")
+    clean = normalise("好" + noise)
+    assert clean.text.endswith("A 七 QZ 三 W")
+    assert {*clean.unspoken} >= {"|", "&"}
+
+
+def test_a_long_table_of_figures_is_no_noise() -> None:
+    assert normalise("好\n" + "12.50, 3.25\n" * 8_000).text.endswith("十二点五零, 三点二五")
+
+
+def test_hanzi_in_noise_are_kept() -> None:
+    clean = normalise("年7|*月-3%/" * 20_000)
+    assert clean.text.count("年") == clean.text.count("月") == 20_000
