@@ -16,7 +16,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
 
-from bench import idle, peers, seed, vip
+from bench import idle, peers, picture, seed, vip
 from bench.figures import Spread
 from bench.peer_felt import PeersResult
 from bench.peer_turn import OURS
@@ -77,6 +77,7 @@ STEPS: Final = (
     Step("memory", ("memory",), (), page=False),
     Step("idle", ("idle",), (("--seconds", 15),)),
 )
+_SEEDS: Final = (("seed", "standard"), ("seed-light", "light"))
 SEED_SCALE: Final = 0.4
 """Of the published minutes: 24 s for each number of users, 340 answers of the fewest."""
 
@@ -128,7 +129,7 @@ class Row:
 
 def rows(prefix: Path) -> Iterator[Row]:
     """What the results of that prefix came to."""
-    for name, engine in (("seed", "standard"), ("seed-light", "light")):
+    for name, engine in _SEEDS:
         result = _result(prefix, name)
         yield from _seed(engine, result if isinstance(result, LoadResult) else None)
     result = _result(prefix, "efficiency")
@@ -166,7 +167,8 @@ def as_text(prefix: Path) -> str:
 
 
 def write(prefix: Path) -> None:
-    """The table beside the results, as Markdown and as a page that leads to the others."""
+    """The table beside the results, as Markdown and as a page that leads to the others; and a picture of the first."""
+    _draw(prefix)
     _file(prefix, "table", "md").write_text(as_text(prefix) + "\n", encoding="utf-8")
     body = "".join(
         "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in (row.figure, row.goal, row.measured))
@@ -184,6 +186,13 @@ def write(prefix: Path) -> None:
         f"<p>{links}</p></html>\n",
         encoding="utf-8",
     )
+
+
+def _draw(prefix: Path) -> None:
+    found = {engine: _record(prefix, name) for name, engine in _SEEDS}
+    known = {name: one.result for name, one in found.items() if one and isinstance(one.result, LoadResult)}
+    if known and find_spec("matplotlib") is not None:
+        picture.draw(known, next(one.machine.cores for one in found.values() if one), _file(prefix, "seed", "svg"))
 
 
 def _about(prefix: Path) -> list[str]:

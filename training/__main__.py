@@ -72,7 +72,8 @@ def make_packs(folder: Path, voices: Path, plan: Plan) -> list[Path]:
         records = [json.loads(row) for row in (folder / "checkpoints" / f"{size}.jsonl").read_text().splitlines()]
         last = records[-1]
         losses = {name: last[name] for name in ("spectral", "mel", "duration", "pitch", "voicing", "validation_mel")}
-        record = Record(_commit(), plan.seed, last["minutes"] / 60, last["step"], losses)
+        begun_with = _commit_of(plan.begin / size) if plan.begin else ""
+        record = Record(_commit(), plan.seed, last["minutes"] / 60, last["step"], losses, begun_with)
         packs.append(export(load_checkpoint(folder / "checkpoints" / f"{size}.pt"), voices / size, record, calibration))
     return packs
 
@@ -83,6 +84,10 @@ def make_reports(folder: Path, packs: list[Path]) -> None:
 
     for pack in packs:
         report(pack, folder / "checkpoints" / f"{pack.name}.pt", folder / "report")
+
+
+def _commit_of(pack: Path) -> str:
+    return str(json.loads((pack / "voice.json").read_text(encoding="utf-8"))["training"]["commit"])
 
 
 def _commit() -> str:

@@ -59,6 +59,8 @@ class Record:
     hours: float
     steps: int
     losses: Mapping[str, float]
+    begun_with: str = ""
+    """The commit of the pack whose weights it began with, if it did."""
 
 
 def load_checkpoint(path: Path) -> Voice:
@@ -109,6 +111,7 @@ def export(
             "hours": round(record.hours, 2),
             "steps": record.steps,
             "losses": dict(record.losses),
+            **({"begun_with": record.begun_with} if record.begun_with else {}),
             "teacher": "espeak-ng 1.52 (espeakng-loader), voices cmn-latn-pinyin and en-us, variants "
             + ", ".join(speaker.variant for speaker in SPEAKERS),
         },

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,7 +13,7 @@ import torch
 from inference.frontend.phones import Phone, Position, Tone
 from inference.voice import Voice
 from training import data
-from training.__main__ import SMOKE, main
+from training.__main__ import SMOKE, main, make_checkpoints, make_packs
 from training.train import train
 
 
@@ -48,3 +51,18 @@ def test_training_that_was_interrupted_ends_where_training_in_one_go_ends(folder
     assert all(torch.isfinite(one[name]).all() for name in one)
     # the learning rate of the first half was planned for a shorter run, so close and not equal
     assert max(float((one[name] - two[name]).abs().max()) for name in one) < 0.01
+
+
+def test_training_may_begin_with_a_pack_and_the_new_one_says_so(folder: Path, tmp_path: Path) -> None:
+    begin, name = folder / "voices", "manner.0.up.weight"
+    plan = replace(SMOKE, steps=(("light", 1),), begin=begin)
+    shutil.copytree(folder / "data", tmp_path / "data")
+    make_checkpoints(tmp_path, plan)
+    before, after = (
+        torch.load(path / "checkpoints" / "light.pt", weights_only=True)["voice"][name] for path in (folder, tmp_path)
+    )
+    assert torch.allclose(before, after, atol=0.01)
+    (pack,) = make_packs(tmp_path, tmp_path / "voices", plan)
+    record = [json.loads((one / "voice.json").read_text())["training"] for one in (begin / "light", pack)]
+    assert record[1]["begun_with"] == record[0]["commit"]
+    assert "begun_with" not in record[0]
