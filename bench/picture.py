@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from statistics import fmean
 from typing import TYPE_CHECKING, Final
 
 from bench.record import LoadResult
-from bench.seed import PUBLISHED, PUBLISHED_CORES
+from bench.seed import PUBLISHED, PUBLISHED_CORES, WAIT_S
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -29,10 +30,14 @@ def draw(results: Mapping[str, LoadResult], cores: int, file: Path) -> None:
         _lines(right, "95th percentile, ms", {users: p95_ms for users, _, p95_ms in _published()})
         for colour, (engine, result) in zip(_COLOURS, results.items(), strict=False):
             levels = [level for level in result.levels if level.users and level.latency_ms]
-            users = [level.users for level in levels]
+            users = [level.users for level in levels if level.users]
             name = f"here, {cores} cores: {engine}"
             left.plot(users, [level.qps for level in levels], "o-", color=colour, label=name)
             right.plot(users, [level.latency_ms.p95 for level in levels if level.latency_ms], "o-", color=colour)
+        users = [line.users for line in PUBLISHED]
+        left.plot(
+            users, [number / fmean(WAIT_S) for number in users], ":", color=_OF_PUBLISHED, label="all they can ask for"
+        )
         right.set_yscale("log")
         left.set_ylim(bottom=0)
         left.legend(loc="upper left", frameon=False)

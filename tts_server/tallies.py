@@ -1,8 +1,8 @@
 """Counters and histograms that one thread adds to, and prometheus_client reads.
 
 Its own take a lock for each number and look through a histogram's bounds one by one: 1 µs to count, 3 to observe, and
-an answer from the cache is told of five times. These take 0.1 and 0.3. Who reads may see an event in the sum that is
-not yet in a bucket, as with its own.
+an answer from the cache is told of five times. These take 0.1 and 0.3. Who reads may see an event in a bucket that
+is not yet in the sum; with its own it is the other way round.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ class _Children(dict[Hashable, T], Collector, Generic[T]):
         return list(self.collect())
 
     def _labelled(self) -> Iterator[tuple[list[str], T]]:
-        for key, counted in list(self.items()):  # a copy: this runs in another thread than what adds
+        for key, counted in self.copy().items():  # in one step: this runs in another thread than what adds
             yield [str(label) for label in (key if isinstance(key, tuple) else (key,))], counted
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable
 
 import pytest
@@ -51,3 +52,24 @@ def test_a_name_is_given_once() -> None:
     Tallies("tts_some", "Some", ["route"], registry)
     with pytest.raises(ValueError, match="Duplicated"):
         Counter("tts_some", "Some", registry=registry)
+
+
+def test_what_is_counted_for_the_first_time_while_others_read_does_not_disturb_them() -> None:
+    tallies = Tallies("tts_some", "Some", ["route"], CollectorRegistry())
+    for number in range(100):
+        tallies[f"early {number}"].inc()
+    late = iter(range(1_000_000))
+
+    def count_another(_: str, __: dict[str, int]) -> None:  # as a thread may, wherever the garbage collector runs
+        tallies[f"late {next(late)}"].inc()
+
+    thresholds = gc.get_threshold()
+    gc.callbacks.append(count_another)
+    gc.set_threshold(1)
+    try:
+        (family,) = tallies.collect()
+    finally:
+        gc.set_threshold(*thresholds)
+        gc.callbacks.remove(count_another)
+    assert {f"early {number}" for number in range(100)} <= {sample.labels["route"] for sample in family.samples}
+    assert next(late) > 0, "something was counted meanwhile"

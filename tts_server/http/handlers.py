@@ -25,7 +25,7 @@ from tts_server.http.requests import (
     parse_openai,
     parse_tts,
 )
-from tts_server.http.services import BODY, REQUEST_ID, SERVICES, Limits
+from tts_server.http.services import BODY, CALLER, REQUEST_ID, SERVICES, Limits
 from tts_server.speech import SpeechRequest, Voice
 from tts_server.trace import current, facts_of
 
@@ -101,6 +101,7 @@ async def _speak(request: web.Request, parse: Parse) -> web.StreamResponse:
     services = request.app[SERVICES]
     deadline_s = parse_deadline_s(request.headers.get("X-Deadline-Ms"), services.limits.deadline_s)
     body = await read_body(request)
+    caller = request[CALLER]
     wanted, delivery = choose(
         request,
         lambda voices: parse(body, voices, services.limits, request_id=request[REQUEST_ID], deadline_s=deadline_s),
@@ -113,7 +114,7 @@ async def _speak(request: web.Request, parse: Parse) -> web.StreamResponse:
     if services.cache and services.cache.on and wanted.may_reuse and (name := name_of(wanted, delivery)):
         place = Kept(services.cache, name)
         if found := await place.recall():
-            request.app[KNOWN].note(request, body, len(wanted.text), name)
+            request.app[KNOWN].note(request, caller, body, len(wanted.text), name)
             return await answer_again(request, *found, since_s)
     try:
         services.encoders.admit(delivery.audio_format, wanted.audio_s, deadline_s, streamed=delivery.streamed)
@@ -132,7 +133,8 @@ async def read_body(request: web.Request) -> bytes:
         return request[BODY]
     limit_s = request.app[SERVICES].limits.body_s
     try:
-        if request.content.is_eof() and request.content.total_bytes <= SHORT_BYTES:  # it came with the headers
+        most_bytes = min(SHORT_BYTES, request.client_max_size)
+        if request.content.is_eof() and request.content.total_bytes <= most_bytes:  # it came with the headers
             return request.content.read_nowait()
         async with asyncio.timeout(limit_s):
             return await request.read()

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import math
 import time
 from collections import OrderedDict
 from email.utils import formatdate
@@ -51,7 +52,7 @@ class _Checked(NamedTuple):
     caller: Caller | None
     """Whose key it has; None: it has none."""
     until_s: float
-    """When the key expires, by time.time()."""
+    """When the key expires, by time.time(); never, if there is none."""
     generation: int
     """Of the keys."""
     voices: tuple[Voice, ...]
@@ -116,17 +117,22 @@ class Known:
     def __len__(self) -> int:
         return len(self._checked)
 
-    def note(self, request: web.Request, body: bytes, characters: int, key: str) -> None:
-        """The answer of that key was found for this request, which has so many characters to be spoken."""
+    def note(self, request: web.Request, caller: Caller, body: bytes, characters: int, key: str) -> None:
+        """The answer of that key was found for this request, which has so many characters to be spoken, as one of this
+        caller's.
+        """
         route = route_of(request)
         if route not in ROUTES or len(body) > SHORT_BYTES:
             return
-        caller, until_s, generation, keys = None, 0.0, 0, self._guard.keys
-        if keys is not None and keys.needed and (secret := presented(request)):
-            if (holder := keys.look_up(secret)) is None:  # revoked a moment ago
-                return
-            (caller, until_s), generation = holder, keys.generation
-        checked = _Checked(caller, until_s, generation, self._services.gateway.voices(), characters, key)
+        keys, generation, holder, until_s = self._guard.keys, 0, None, math.inf
+        if keys is not None:
+            generation = keys.generation  # before all else: a thread may be reading them this very moment
+            if keys.needed and (secret := presented(request)):
+                found = keys.look_up(secret)
+                if found is None or found[0] != caller:  # changed since he was let in
+                    return
+                holder, until_s = found
+        checked = _Checked(holder, until_s, generation, self._services.gateway.voices(), characters, key)
         self._checked[_name(request, route, body)] = checked
         if len(self._checked) > MOST_KNOWN:
             self._checked.popitem(last=False)
@@ -139,10 +145,14 @@ class Known:
         if found is None:
             return await handler(request)
         try:
-            await self._give(request, found, since_s)
+            window = await self._enter(found.caller, found.characters)
         except BaseException as error:  # noqa: BLE001  (whatever it is: told, logged and counted as anywhere else)
             request[CALLER] = found.caller
             return await attend(request, partial(tell_errors, handler=partial(_fail, error)))
+        try:
+            await self._give(request, found, window, since_s)
+        finally:
+            self._guard.limiter.leave(found.caller)
         return _SENT
 
     def _find(self, request: web.Request) -> _Found | None:
@@ -166,41 +176,45 @@ class Known:
     def _caller(self, request: web.Request, checked: _Checked) -> Caller | None:
         """Whose request it is now; None if the ordinary passage is to say who, or that nobody may ask so."""
         keys = self._guard.keys
-        if checked.caller is None:
-            try:
-                return self._guard.identify(request)
-            except TTSError:
-                return None
-        if keys is not None and keys.generation == checked.generation and time.time() < checked.until_s:
+        if keys is not None and (keys.generation != checked.generation or time.time() >= checked.until_s):
+            return None
+        if checked.caller is not None:
             return checked.caller
-        return None
+        try:
+            return self._guard.identify(request)
+        except TTSError:
+            return None
 
-    async def _give(self, request: web.Request, found: _Found, since_s: float) -> None:
-        route, caller, characters, key, value = found
+    async def _enter(self, caller: Caller, characters: int) -> Window | None:
+        """Count a request that begins to be served: what is left. Unless this fails, `Limiter.leave` must follow."""
         limiter = self._guard.limiter
         limiter.enter(caller)
         try:
             if limiter.alone:
-                window = limiter.both(caller, characters)
-            else:
-                window = nearer(await limiter.request(caller), await limiter.characters(caller, characters))
-            request_id = id_of(request)
-            kept, body = parts(value)
-            head = b"HTTP/1.1 200 OK\r\n%b%b" % (kept, self._of_this_one(len(body), request_id, window))
-            first_audio_s = time.perf_counter() - since_s
-            status = int(HTTPStatus.OK)
-            try:
-                if (transport := _write(request, head, body)).get_write_buffer_size():
-                    await send(request.writer.drain(), self._services.limits.write_timeout_s, transport)
-            except ClientGone:
-                status = CLIENT_GONE
-                cut(request)
-        finally:
+                return limiter.both(caller, characters)
+            return nearer(await limiter.request(caller), await limiter.characters(caller, characters))
+        except BaseException:
             limiter.leave(caller)
-        duration_s = time.perf_counter() - since_s
-        if not self._given:  # all of one turn of the loop at once: that takes a third of the time
-            asyncio.get_running_loop().call_soon(self._tell)
-        self._given.append(_Given(request_id, request.method, route, status, first_audio_s, duration_s, caller.id, key))
+            raise
+
+    async def _give(self, request: web.Request, found: _Found, window: Window | None, since_s: float) -> None:
+        request_id = id_of(request)
+        kept, body = parts(found.value)
+        head = b"HTTP/1.1 200 OK\r\n%b%b" % (kept, self._of_this_one(len(body), request_id, window))
+        first_audio_s = time.perf_counter() - since_s
+        status = CLIENT_GONE  # unless it is sent: what leaves here as an exception is a cancellation
+        try:
+            if (transport := _write(request, head, body)).get_write_buffer_size():
+                await send(request.writer.drain(), self._services.limits.write_timeout_s, transport)
+            status = int(HTTPStatus.OK)
+        except ClientGone:
+            cut(request)
+        finally:
+            duration_s = time.perf_counter() - since_s
+            if not self._given:  # all of one turn of the loop at once: that takes a third of the time
+                asyncio.get_running_loop().call_soon(self._tell)
+            who, what = found.caller.id, (request.method, found.route)
+            self._given.append(_Given(request_id, *what, status, first_audio_s, duration_s, who, found.key))
 
     def _of_this_one(self, length: int, request_id: str, window: Window | None) -> bytes:
         """The headers that follow those that are kept, in the order that aiohttp has them in, and the empty line."""
@@ -232,7 +246,7 @@ def _is_plain(request: web.Request) -> bool:
     headers, content = request.headers, request.content
     return (
         content.is_eof()
-        and content.total_bytes <= SHORT_BYTES
+        and content.total_bytes <= min(SHORT_BYTES, request.client_max_size)
         and content.exception() is None
         and request.version == HttpVersion11
         and request.keep_alive

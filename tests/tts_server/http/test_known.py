@@ -18,11 +18,12 @@ from aiohttp.test_utils import TestClient
 from tests.tts_server.http.conftest import Serve
 from tests.tts_server.http.fakes import FakeGateway, FakeMeter
 from tts_server.cache import Cache
-from tts_server.caller import TIERS, Tier
+from tts_server.caller import TIERS, Caller, Tier
 from tts_server.config import Settings
 from tts_server.http import known
 from tts_server.http.guard import Guard
 from tts_server.http.known import KNOWN, Known
+from tts_server.http.services import Limits
 from tts_server.keys import Key, KeyStore, changing, digest
 from tts_server.limits import Limit, Limiter, Memory, Window
 from tts_server.metrics import Metrics
@@ -225,11 +226,11 @@ async def test_both_passages_give_the_same(
 ) -> None:
     first, happens, then, times = TABLE[name]
     taken: list[int] = []
-    give = Known._give
+    enter = Known._enter
 
-    async def counting(self: Known, *given: Any) -> None:
+    async def counting(self: Known, caller: Caller, characters: int) -> Window | None:
         taken.append(1)
-        await give(self, *given)
+        return await enter(self, caller, characters)
 
     async def ask_all(folder: str) -> tuple[object, ...]:
         (tmp_path / folder).mkdir()
@@ -246,7 +247,7 @@ async def test_both_passages_give_the_same(
         return answers, met, asked, _told(caplog.records), len(world.limiter._active)
 
     caplog.set_level("INFO", "tts_server")
-    monkeypatch.setattr(Known, "_give", counting)
+    monkeypatch.setattr(Known, "_enter", counting)
     by_the_known = await ask_all("known")
     assert len(taken) == times
     monkeypatch.setattr(known, "ROUTES", frozenset())
@@ -348,3 +349,105 @@ async def test_a_page_of_strangers_is_refused_though_the_request_is_known(serve:
     world.client = await serve(gateway=world.gateway, meter=world.meter, cache=world.cache)
     statuses = [(await world.ask(asked)).status.split()[1] for asked in (SAME, SAME, SAME, _with(Host="evil.example"))]
     assert statuses == ["200", "200", "200", "403"]
+
+
+async def test_keys_that_change_while_a_request_is_on_its_way_are_not_taken_for_those_it_was_checked_by(
+    serve: Serve, tmp_path: Path
+) -> None:
+    world = await _served(serve, tmp_path)
+    reader, writer = await asyncio.open_connection("127.0.0.1", world.client.port)
+    data = json.dumps(SAME.body | {"voice": "female"}).encode()
+    late = Asked(SAME.body | {"voice": "female"})
+    assert (await world.ask(late)).status == "HTTP/1.1 200 OK"
+    writer.write("\r\n".join(late.lines(len(data))).encode())
+    while not world.limiter._active:  # noqa: ASYNC110  (nothing tells that it has been let in)
+        await asyncio.sleep(0)
+    narrow(world)
+    writer.write(data)
+    await reader.readuntil(b"\r\n\r\n")
+    writer.close()
+    assert (await world.ask(late)).status == "HTTP/1.1 403 Forbidden"
+
+
+async def test_a_key_that_is_revoked_while_its_request_is_noted_is_asked_for_again(
+    serve: Serve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = World(tmp_path)
+    guard = Guard(world.keys, world.limiter)
+    world.client = await serve(guard=guard, gateway=world.gateway, meter=world.meter, cache=world.cache)
+    await world.ask(SAME)
+    look_up, looks = KeyStore.look_up, []
+
+    def slow_look_up(keys: KeyStore, secret: str) -> tuple[Caller, float] | None:
+        found = look_up(keys, secret)
+        looks.append(1)
+        if len(looks) == 3:  # at the door, for the characters, and when it is noted; meanwhile the thread has read
+            revoke(world)
+        return found
+
+    monkeypatch.setattr(KeyStore, "look_up", slow_look_up)
+    assert (await world.ask(SAME)).status == "HTTP/1.1 200 OK"
+    assert len(looks) == 3
+    assert (await world.ask(SAME)).status == "HTTP/1.1 401 Unauthorized"
+
+
+async def test_what_was_open_to_all_is_not_when_there_are_keys(serve: Serve, tmp_path: Path) -> None:
+    world = World(tmp_path)
+    keys = KeyStore(tmp_path / "later.json", TIERS)
+    guard = Guard(keys, world.limiter)
+    world.client = await serve(guard=guard, gateway=world.gateway, meter=world.meter, cache=world.cache)
+    asked = [Asked(SAME.body | {"voice": "female"}), _with(Authorization=None)]
+    before = [(await world.ask(each)).status.split()[1] for each in asked * 2]
+    with changing(keys.file) as stored:
+        stored.append(world.key(voices=("male",)))
+    keys.load()
+    assert before == ["200"] * 4
+    assert [(await world.ask(each)).status.split()[1] for each in asked] == ["403", "401"]
+
+
+@pytest.mark.parametrize("routes", [known.ROUTES, frozenset()])
+async def test_who_goes_away_in_the_middle_of_his_answer_is_told_of_as_anybody(
+    routes: frozenset[str],
+    serve: Serve,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(known, "ROUTES", routes)
+    caplog.set_level("INFO", "tts_server")
+    world = await _served(serve, tmp_path)
+    ((name, value),) = ((key, value) for key, value in world.cache.memory._entries.items() if key.startswith("answer"))
+    world.cache.memory.keep(name, value + bytes(7 << 20))  # more than all buffers in between take
+    firsts, hits = world.meter.firsts, await _hits(world)
+    caplog.clear()
+    world.meter.counted.clear()
+    data = json.dumps(SAME.body).encode()
+    reader, writer = await asyncio.open_connection("127.0.0.1", world.client.port, limit=1 << 10)
+    writer.write("\r\n".join(SAME.lines(len(data))).encode() + data)
+    head = (await reader.readuntil(b"\r\n\r\n")).decode()
+    writer.transport.abort()
+    await world.meter.counted.wait()
+    await asyncio.sleep(0)  # its line is written next
+    (told,) = (record.tts_fields for record in caplog.records if record.getMessage() == "request done")  # type: ignore[attr-defined]
+    assert told["status"] == 499
+    assert f"X-Request-Id: {told['request']}\r\n" in head
+    assert (world.meter.firsts - firsts, await _hits(world) - hits) == (1, 1)
+    assert not world.limiter._active
+
+
+async def _hits(world: World) -> int:
+    counted, _ = await world.counted.exposition()
+    found = re.search(r'tts_cache_requests_total\{kind="answer",level="memory",result="hit"\} (\d+)', counted.decode())
+    assert found is not None
+    return int(found[1])
+
+
+@pytest.mark.parametrize("spaced", [10, 2000])
+async def test_a_body_may_not_be_longer_than_the_settings_say_however_short_that_is(
+    spaced: int, serve: Serve, tmp_path: Path
+) -> None:
+    world = World(tmp_path)
+    guard, limits = Guard(world.keys, world.limiter), Limits(body_bytes=1024)
+    world.client = await serve(limits, guard=guard, gateway=world.gateway, meter=world.meter, cache=world.cache)
+    statuses = {(await world.ask(Asked(spaced=spaced))).status.split()[1] for _ in range(3)}
+    assert statuses == {"413" if spaced > 1024 else "200"}
