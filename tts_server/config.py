@@ -289,8 +289,8 @@ class Settings(BaseModel):
     express_workers: Annotated[int | None, BeforeValidator(_auto)] = _setting(
         ENGINES,
         None,
-        "further workers of each engine, for callers of priority 0 alone; their niceness is less by 10. auto: as many "
-        "as there are workers if the file of keys exists at the start, else none",
+        "further workers of each engine, for callers of priority 0 alone; their niceness is less by 10, but not below "
+        "0. auto: as many as there are workers if the file of keys exists at the start, else none",
         "who goes first need not wait until others' sentence is made; each takes some 30 MiB, and time only when asked",
         ge=0,
         le=256,

@@ -116,7 +116,8 @@ def check_memory(available_mib: float, limit_mib: float, workers: int, cache_mib
     needed = SERVER_MIB + ZYGOTE_MIB + workers * WORKER_MIB + cache_mib
     limit = "" if math.isinf(limit_mib) else f" (limit {limit_mib:.0f})"
     found = f"{available_mib:.0f} MiB available{limit}, {needed:.0f} wanted for {workers} workers and the cache"
-    advice = "give it more, or serve fewer engines (--engines standard), fewer workers, or a smaller cache_bytes"
+    advice = "give it more, or serve fewer engines (--engines standard), fewer workers or express_workers, or a "
+    advice += "smaller cache_bytes"
     if available_mib < needed / 2:
         return Finding("memory", "fail", found, f"{advice}: the kernel would kill workers, again and again")
     if available_mib < needed:
@@ -124,13 +125,18 @@ def check_memory(available_mib: float, limit_mib: float, workers: int, cache_mib
     return Finding("memory", "ok", found)
 
 
-def check_shared_memory(free_bytes: int, needed_bytes: int) -> Finding:
-    """The rings between server and workers; `serve` refuses to start without them."""
-    found = f"{free_bytes / 2**20:.0f} MiB free, {needed_bytes / 2**20:.0f} are needed"
-    if free_bytes < needed_bytes:
-        more = math.ceil(needed_bytes * 2 / 2**20)
+def check_shared_memory(free_bytes: int, needed_bytes: int, express_bytes: int = 0) -> Finding:
+    """The rings between server and workers; `serve` refuses to start without them. `express_bytes`: beside that, for
+    express workers that it starts only where there is room.
+    """
+    wanted_bytes = needed_bytes + express_bytes
+    found = f"{free_bytes / 2**20:.0f} MiB free, {wanted_bytes / 2**20:.0f} are needed"
+    if free_bytes < wanted_bytes:
+        more = math.ceil(wanted_bytes * 2 / 2**20)
         advice = f"docker: --shm-size {more}m; Kubernetes: an emptyDir of medium Memory at /dev/shm; a machine: "
         advice += "mount -o remount,size=1G /dev/shm. Audio goes from the workers to the server through it"
+        if free_bytes >= needed_bytes:
+            return Finding("shared memory", "warn", found, f"{advice}; as it is VIPs get no workers of their own")
         return Finding("shared memory", "fail", found, advice)
     return Finding("shared memory", "ok", found)
 

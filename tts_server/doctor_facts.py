@@ -26,7 +26,7 @@ from tts_server import doctor, listener
 from tts_server.command import UsageError
 from tts_server.doctor import Clock, Finding, Redis
 from tts_server.ffmpeg import find_ffmpeg
-from tts_server.gateway import StartError, cores_of_workers
+from tts_server.gateway import StartError, cores_of_express, cores_of_workers
 from tts_server.keys import KeysError, read_keys
 from tts_server.pool import shared_memory_bytes
 from tts_server.trace import collector_of
@@ -51,18 +51,21 @@ def examine(effective: Effective) -> Iterator[Finding]:
     yield doctor.check_variables(effective.strange)
     topology = read_topology()
     try:
-        workers = len(cores_of_workers(settings))
+        cores = cores_of_workers(settings)
+        workers, express = len(cores), len(cores_of_express(settings, cores))
         yield doctor.check_cores(
             len(topology.cores), os.cpu_count() or 1, topology.quota_cpus, workers, settings.instance[1]
         )
     except StartError as error:
-        workers = len(topology.cores)
+        workers, express = len(topology.cores), 0
         yield Finding("cores", "fail", "the cores named are not to be had", str(error))
-    everyone = workers * len(settings.engines)
+    everyone, express = workers * len(settings.engines), express * len(settings.engines)
     yield doctor.check_processor(*processor())
     available, limit = memory_mib()
-    yield doctor.check_memory(available, limit, everyone, settings.cache_bytes / 2**20)
-    yield doctor.check_shared_memory(free_bytes(), shared_memory_bytes(everyone))
+    yield doctor.check_memory(available, limit, everyone + express, settings.cache_bytes / 2**20)
+    spare = 0 if settings.express_workers else shared_memory_bytes(express)  # what nobody asked for is left out
+    needed = shared_memory_bytes(everyone + express) - spare
+    yield doctor.check_shared_memory(free_bytes(), needed, spare)
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     yield doctor.check_open_files(math.inf if hard == resource.RLIM_INFINITY else hard, settings.max_queued)
     yield doctor.check_clock(clock())

@@ -7,7 +7,7 @@ import math
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, suppress
 from itertools import cycle, islice
 from pathlib import Path
 from types import TracebackType
@@ -47,6 +47,8 @@ PATIENCE_S: Final = 1.0
 """How much earlier others may have come that a request passes by having an early deadline; who gives a minute or more
 has all this patience. Half a step of priority: haste passes no VIP."""
 PATIENT_S: Final = 60.0
+_EVERYBODY: Final = 99
+"""Beyond any priority: before who has it everybody is spoken to."""
 
 log = get_logger(__name__)
 
@@ -77,7 +79,7 @@ class SpeechGateway:
         ]
         fingerprints = await asyncio.to_thread(_fingerprints, loaded, self._load)
         cores = cores_of_workers(self._settings)
-        express = await asyncio.to_thread(_cores_of_express, self._settings, cores)
+        express = await asyncio.to_thread(cores_of_express, self._settings, cores)
         try:
             express = _require_memory(self._settings, cores, express)
         except segment.SegmentError as error:
@@ -159,10 +161,10 @@ class SpeechGateway:
         pool = self._pools[request.voice.engine]
         if self._draining and not request.promised:
             raise ShuttingDown("the server is shutting down; another instance may serve this", retry_after_s=1.0)
-        if not pool.ready_within(self._settings.max_queue_s):
+        if not pool.ready_within(self._settings.max_queue_s, request.priority):
             raise EngineUnavailable(f"no worker of engine {pool.engine} is up; one is being started", retry_after_s=1.0)
-        wait_s = pool.seconds_for(self._takes[pool.engine].owed_before_s(request.priority))
-        own_s = 0.0 if request.streamed else pool.seconds_for(request.audio_s)
+        wait_s = pool.seconds_for(self._owed_before_s(pool, request.priority), request.priority)
+        own_s = 0.0 if request.streamed else pool.seconds_for(request.audio_s, request.priority)
         # Where nobody waits, it is tried, however short its time is.
         bound_s = min(self._settings.max_queue_s, max(0.0, request.deadline_s / DOUBT - own_s))
         if wait_s > bound_s or len(self._live) >= self._settings.max_queued:
@@ -177,17 +179,24 @@ class SpeechGateway:
     @property
     def wait_s(self) -> float:
         """How long a new request would wait to be taken up, about, by the engine with most to do."""
-        return max((self._pools[engine].seconds_for(owed_s) for engine, owed_s in self._backlog_s.items()), default=0.0)
+        return max(
+            (
+                pool.seconds_for(self._owed_before_s(pool, priority), priority)
+                for pool in self._pools.values()
+                for priority in (0, _EVERYBODY)
+            ),
+            default=0.0,
+        )
+
+    def _owed_before_s(self, pool: Pool, priority: int) -> float:
+        """Audio that is made before a new request of that priority, by the workers that it will have."""
+        beside = priority > 0 and pool.express_up  # of VIPs, who have others: their part shows in the pace
+        return self._takes[pool.engine].owed_s(1 if beside else 0, priority)
 
     @property
     def depth(self) -> int:
         """Jobs that wait for a worker."""
         return sum(pool.depth for pool in self._pools.values())
-
-    @property
-    def _backlog_s(self) -> dict[str, float]:
-        """Audio that accepted requests still wait for, about, engine by engine."""
-        return {engine: takes.owed_s for engine, takes in self._takes.items()}
 
     def ended(self, speech: _Speech) -> None:
         """It needs nothing any more."""
@@ -431,11 +440,13 @@ def cores_of_workers(settings: Settings) -> tuple[tuple[int], ...]:
     return tuple((core,) for core in choose(count, divide(order, *settings.instance)))
 
 
-def _cores_of_express(settings: Settings, cores: tuple[tuple[int], ...]) -> tuple[tuple[int], ...]:
+def cores_of_express(settings: Settings, cores: tuple[tuple[int], ...]) -> tuple[tuple[int], ...]:
     """A core for each express worker: without keys nobody goes before others. Looks for a file."""
     count = settings.express_workers
     if count is None:
-        count = len(cores) if settings.keys_path.exists() else 0
+        count = 0
+        with suppress(OSError):  # whoever reads the keys tells why they cannot be read
+            count = len(cores) if settings.keys_path.exists() else 0
     return tuple(islice(cycle(cores), count))
 
 

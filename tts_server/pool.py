@@ -113,6 +113,15 @@ class _Worker:
         return sum(job.audio_s for job in self.held.values())
 
 
+@dataclass(slots=True)
+class _Pace:
+    """Seconds by the clock for a second of audio, of workers that did not stop: others may take their cores."""
+
+    seconds: float = 0.0
+    measured_s: float = -math.inf
+    """When that was last measured."""
+
+
 class Pool:
     """Everything of one engine in the server's process. All methods run on the event loop."""
 
@@ -150,8 +159,7 @@ class Pool:
         self._timer: asyncio.TimerHandle | None = None
         self._changed = asyncio.Event()
         self._cost = 0.01  # seconds of a worker for a second of audio; measured as it goes
-        self._pace = 0.0  # the same by the clock, of workers that did not stop: others may take their cores
-        self._paced_s = -math.inf  # when that was last measured
+        self._paces = {express: _Pace() for express in (False, True)}  # one of them takes cores from the other
         self._bad_starts = 0
         self._ready_s = -math.inf  # when somebody was last seen ready
 
@@ -200,20 +208,28 @@ class Pool:
 
     @property
     def ready(self) -> bool:
-        """Whether somebody can speak."""
-        return any(worker.state is WorkerState.READY for worker in self._workers.values())
+        """Whether somebody can speak, to everybody."""
+        return self._up(express=False) > 0
+
+    @property
+    def express_up(self) -> bool:
+        """Whether a worker is up that is for callers of priority 0 alone."""
+        return self._up(express=True) > 0
+
+    def _up(self, *, express: bool) -> int:
+        return sum(worker.state is WorkerState.READY and worker.express is express for worker in self._workers.values())
 
     @property
     def size(self) -> int:
         """Workers there are for everybody when all is well."""
         return self._ordinary
 
-    def ready_within(self, seconds: float) -> bool:
-        """Whether somebody can speak, or could so lately that a successor is likely to be up soon."""
+    def ready_within(self, seconds: float, priority: int) -> bool:
+        """Whether somebody can speak to such a caller, or could so lately that a successor is likely to be up soon."""
         now_s = self._loop.time()
         if self.ready:
             self._ready_s = now_s
-        return now_s - self._ready_s <= seconds
+        return now_s - self._ready_s <= seconds or (priority == 0 and self.express_up)
 
     def pids(self) -> Iterator[tuple[int, int]]:
         """Number and process of each worker that is up."""
@@ -232,12 +248,13 @@ class Pool:
         """Jobs that wait for a worker."""
         return len(self._batcher) + len(self._express) + len(self._suspects)
 
-    def seconds_for(self, audio_s: float) -> float:
-        """How long the workers will take for so much audio, going by what they did last."""
-        up = sum(worker.state is WorkerState.READY and not worker.express for worker in self._workers.values())
-        cost = self._cost
-        if self._loop.time() - self._paced_s < PACE_LASTS_S:
-            cost = max(cost, self._pace)
+    def seconds_for(self, audio_s: float, priority: int) -> float:
+        """How long the workers of callers of that priority will take for so much audio, going by what they did last."""
+        express = self._up(express=True) if priority == 0 else 0
+        up = max(express, self._up(express=False))  # a core with no express worker serves everybody
+        pace, cost = self._paces[express > 0], self._cost
+        if self._loop.time() - pace.measured_s < PACE_LASTS_S:
+            cost = max(cost, pace.seconds)
         return audio_s * cost / max(1, up)
 
     def suspects(self, job: Job) -> bool:
@@ -274,17 +291,14 @@ class Pool:
         if self._deaths_of(job):
             self._suspects.append(job)
         else:
-            self._add(self._express if job.priority == 0 and self._has_express else self._batcher, job)
+            batcher = self._express if job.priority == 0 and self._has_express else self._batcher
+            batcher.add(job, due_s=job.due_s, priority=job.priority, audio_s=job.audio_s, now_s=self._loop.time())
         self._metrics.queue_depth(self.engine, self.depth)
-
-    def _add(self, batcher: Batcher[Job], job: Job) -> None:
-        batcher.add(job, due_s=job.due_s, priority=job.priority, audio_s=job.audio_s, now_s=self._loop.time())
 
     def _dispatch(self) -> None:
         """Give out what waits, as far as workers have room for it. Never waits."""
         ready = [worker for worker in self._workers.values() if worker.state is WorkerState.READY and not worker.alone]
         workers = [worker for worker in ready if not worker.express]
-        self._send_express([worker for worker in ready if worker.express])
         idle = [worker for worker in workers if not worker.held]
         while idle and self._suspects:
             job = self._suspects.popleft()
@@ -297,32 +311,37 @@ class Pool:
         while idle and self._batcher:
             shares = len(idle)
             worker = idle.pop()
-            self._send(worker, self._take(worker, shares))
-        self._pass_others(workers)
+            self._send(worker, self._take(self._batcher, worker, shares))
+        self._pass_others(self._batcher, workers)
+        self._send_express([worker for worker in ready if worker.express], workers)
         now_s = self._loop.time()
         for worker in sorted(workers, key=lambda worker: worker.held_audio_s):
             # One batch ahead of the one it speaks, so that it need not wait for this loop in between; but while a
             # suspect waits for a worker without work, there must come to be one.
             ahead = worker.held and not self._suspects and worker.held_audio_s < self._limits.audio_s
             if ahead and self._batcher.closed(now_s) and self._room(worker):
-                self._send(worker, self._take(worker))
+                self._send(worker, self._take(self._batcher, worker))
         self._metrics.queue_depth(self.engine, self.depth)
         self._wake_at(self._batcher.closes_at_s() if any(self._room(worker) for worker in workers) else None)
 
-    def _send_express(self, workers: list[_Worker]) -> None:
-        """What has workers of its own goes to whoever of them has least to do; where none of them is up, to any."""
-        if not workers:
-            for job in self._express.clear():
-                self._add(self._batcher, job)
+    def _send_express(self, express: list[_Worker], others: list[_Worker]) -> None:
+        """What has workers of its own goes to whoever of them has least to do. On cores where none of them is up, its
+        turn comes with the other workers as everybody's; beside a busy one, it would wait there for a tenth of a core.
+        """
+        cores = {self._cores[worker.number] for worker in express}
+        others = [worker for worker in others if self._cores[worker.number] not in cores]
         while self._express:
-            worker = min(workers, key=lambda worker: worker.held_audio_s)
-            if worker.held_audio_s >= self._limits.audio_s or not self._room(worker):
-                return
-            self._send(worker, self._take(worker, room=1))
+            may = [worker for worker in express if worker.held_audio_s < self._limits.audio_s and self._room(worker)]
+            may += [worker for worker in others if not worker.held]  # nothing else waits for those
+            if not may:
+                break
+            worker = min(may, key=lambda worker: worker.held_audio_s)
+            self._send(worker, self._take(self._express, worker, room=1))
+        self._pass_others(self._express, express + others)
 
-    def _pass_others(self, workers: list[_Worker]) -> None:
+    def _pass_others(self, batcher: Batcher[Job], workers: list[_Worker]) -> None:
         """What is more due than all that a busy worker holds goes to it at once: it will be the next that is spoken."""
-        while (first_s := self._batcher.first_rank_s()) is not None:
+        while (first_s := batcher.first_rank_s()) is not None:
             later = [
                 worker
                 for worker in workers
@@ -331,11 +350,10 @@ class Pool:
             if not later:
                 return
             worker = min(later, key=lambda worker: worker.held_audio_s)
-            self._send(worker, self._take(worker, room=1))
+            self._send(worker, self._take(batcher, worker, room=1))
 
-    def _take(self, worker: _Worker, shares: int = 1, room: int | None = None) -> list[Job]:
+    def _take(self, batcher: Batcher[Job], worker: _Worker, shares: int = 1, room: int | None = None) -> list[Job]:
         """The next batch, without what has come under suspicion since it was queued: that is tried alone."""
-        batcher = self._express if worker.express else self._batcher
         batch = batcher.take(shares=shares, room=self._room(worker) if room is None else room)
         suspects = [job for job in batch if self._deaths_of(job)]
         if suspects:
@@ -443,14 +461,15 @@ class Pool:
 
     def _keep_pace(self, worker: _Worker, audio_s: float) -> None:
         """A worker has made so much; how fast it goes shows while it has more to do."""
-        if worker.working_s is None or worker.express:  # its pace is not that of those who queue
+        if worker.working_s is None:
             return
         worker.made_s += audio_s
         if worker.made_s > PACE_OVER_S:
             now_s = self._loop.time()
-            known = self._pace if now_s - self._paced_s < PACE_LASTS_S else self._cost
-            pace = min((now_s - worker.working_s) / worker.made_s, 4 * known)  # as above
-            self._pace, self._paced_s = known + 0.2 * (pace - known), now_s
+            pace = self._paces[worker.express]
+            known = pace.seconds if now_s - pace.measured_s < PACE_LASTS_S else self._cost
+            taken = min((now_s - worker.working_s) / worker.made_s, 4 * known)  # as above
+            pace.seconds, pace.measured_s = known + 0.2 * (taken - known), now_s
             worker.working_s, worker.made_s = now_s, 0.0
 
     def _script(self, worker: _Worker, script: Script) -> None:
@@ -516,7 +535,9 @@ class Pool:
     def _is_ready(self, worker: _Worker, ready: Ready) -> None:
         worker.ready = ready
         worker.state = WorkerState.READY
-        worker.beat_s = self._ready_s = self._loop.time()
+        worker.beat_s = self._loop.time()
+        if not worker.express:
+            self._ready_s = worker.beat_s
         self._delays_s[worker.number] = FIRST_DELAY_S
         self._bad_starts = 0
         self.sample_rate_hz = ready.sample_rate_hz

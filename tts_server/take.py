@@ -65,14 +65,9 @@ class Takes:
         self._open: set[_Shared] = set()
         self._owed_s: dict[int, float] = {}  # by priority
 
-    @property
-    def owed_s(self) -> float:
-        """Audio that accepted requests wait for and that is still to be made, about."""
-        return sum(self._owed_s.values())
-
-    def owed_before_s(self, priority: int) -> float:
-        """The part of it that is spoken before a new request of that priority."""
-        return sum(owed_s for other, owed_s in self._owed_s.items() if other <= priority)
+    def owed_s(self, first: float = 0, last: float = math.inf) -> float:
+        """Audio that accepted requests of these priorities wait for and that is still to be made, about."""
+        return sum(owed_s for priority, owed_s in self._owed_s.items() if first <= priority <= last)
 
     def of(self, request: SpeechRequest) -> str:
         """What lines depend on beside their phones, as a part of keys; empty if nothing is to be shared or kept."""

@@ -47,6 +47,9 @@ WELL = Redis(0.3, "7.2.4", 1 << 30, "allkeys-lru", appendonly=False)
         (doctor.check_memory(500, 512, 4, 256), "fail", "again and again"),
         (doctor.check_shared_memory(64 << 20, 20 << 20), "ok", "64 MiB free, 20 are needed"),
         (doctor.check_shared_memory(64 << 20, 80 << 20), "fail", "--shm-size 160m"),
+        (doctor.check_shared_memory(64 << 20, 40 << 20, 20 << 20), "ok", "64 MiB free, 60 are needed"),
+        (doctor.check_shared_memory(64 << 20, 40 << 20, 40 << 20), "warn", "no workers of their own"),
+        (doctor.check_shared_memory(64 << 20, 80 << 20, 80 << 20), "fail", "--shm-size 320m"),
         (doctor.check_voice("light", "", 700.0), "ok", "700 times"),
         (doctor.check_voice("light", "", 7.0), "warn", "what else runs"),
         (doctor.check_voice("light", "it is damaged", 0.0), "fail", "it is damaged"),
@@ -173,6 +176,26 @@ def test_this_machine_is_looked_at(here: tuple[str | Path, ...], capsys: pytest.
         assert found[name]["level"] == "ok", found[name]
     assert "times as fast" in found["voice standard"]["found"]
     assert not (Path(here[-3])).exists(), "looking makes nothing"
+
+
+@pytest.mark.parametrize(
+    ("keys", "asked", "workers"), [(False, (), 1), (True, (), 2), (True, (3,), 4), (True, (0,), 1)]
+)
+def test_express_workers_count(
+    here: tuple[str | Path, ...],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    keys: bool,
+    asked: tuple[int, ...],
+    workers: int,
+) -> None:
+    file = tmp_path / "keys.json"
+    if keys:
+        file.write_text("{}")
+    options = [option for count in asked for option in ("--express-workers", str(count))]
+    _, found = findings(capsys, *here, "--keys-file", file, *options)
+    assert f"wanted for {workers} workers" in found["memory"]["found"]
+    assert f"{5 * workers} are needed" in found["shared memory"]["found"]
 
 
 @pytest.mark.parametrize("there", [True, False])

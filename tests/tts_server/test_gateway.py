@@ -20,6 +20,7 @@ import pytest
 import pytest_asyncio
 
 from inference import protocol
+from inference.cores import usable_cores
 from inference.utterance import Manner
 from inference.zygote import Zygote
 from shm import segment
@@ -134,9 +135,9 @@ def assert_nothing_is_left(gateway: SpeechGateway) -> None:
     for pool in gateway._pools.values():
         assert pool.depth == 0
         assert [job for worker in pool._workers.values() for job in worker.held.values()] == []
-        assert pool._batcher.audio_s == 0
+        assert pool._batcher.audio_s == pool._express.audio_s == 0
     assert gateway._live == set()
-    assert set(gateway._backlog_s.values()) == {0.0}
+    assert {takes.owed_s() for takes in gateway._takes.values()} == {0.0}
     found = counts(gateway)
     assert found["accepted"] == found["done"] + found["cancelled"] + found["expired"] + found["failed"]
 
@@ -373,16 +374,16 @@ async def test_the_wait_is_told_by_the_clock_and_not_by_what_workers_say_of_them
     async with running(voices_dir, tmp_path, workers=1) as gateway:
         pool = gateway._pools["standard"]
         await hear(gateway, ask(gateway, LONG))
-        before_s = pool.seconds_for(60.0)
+        before_s = pool.seconds_for(60.0, 1)
         await hear(gateway, ask(gateway, LONG * 10, pitch_semitones=SLOW))  # it says that each line took a millisecond
-        assert pool.seconds_for(60.0) > 3 * before_s
+        assert pool.seconds_for(60.0, 1) > 3 * before_s
 
 
 async def test_what_is_given_up_says_nothing_about_the_pace(voices_dir: Path, tmp_path: Path) -> None:
     async with running(voices_dir, tmp_path, workers=1) as gateway:
         pool = gateway._pools["standard"]
         await hear(gateway, ask(gateway, LONG))
-        before_s = pool.seconds_for(60.0)
+        before_s = pool.seconds_for(60.0, 1)
         tasks = [asyncio.create_task(hear(gateway, ask(gateway, LONG, pitch_semitones=SLOW))) for _ in range(4)]
         (worker,) = pool._workers.values()
         while not worker.held:  # noqa: ASYNC110  (workers have no event)
@@ -392,7 +393,7 @@ async def test_what_is_given_up_says_nothing_about_the_pace(voices_dir: Path, tm
         await asyncio.gather(*tasks, return_exceptions=True)
         await asyncio.sleep(1.0)  # nobody works, and that is no slow work
         await hear(gateway, ask(gateway, LONG * 2))
-        assert pool.seconds_for(60.0) <= 1.1 * before_s
+        assert pool.seconds_for(60.0, 1) <= 1.1 * before_s
 
 
 async def test_workers_killed_as_they_start_are_not_held_against_the_shared_weights(
@@ -585,6 +586,142 @@ async def test_where_express_workers_are_dead_others_speak_for_them(voices_dir: 
             await asyncio.sleep(0)
         os.kill(express.pid, signal.SIGKILL)
         np.testing.assert_array_equal(await hearing, expected(request))
+
+
+def _apart(gateway: SpeechGateway) -> tuple[list[Any], list[Any]]:
+    """Workers for everybody, and express workers; each by number."""
+    workers = sorted(gateway._pools["standard"]._workers.values(), key=lambda worker: worker.number)
+    return [worker for worker in workers if not worker.express], [worker for worker in workers if worker.express]
+
+
+@asynccontextmanager
+async def stopped(*workers: Any) -> AsyncIterator[None]:
+    """They hold what they are given, and do nothing."""
+    for worker in workers:
+        os.kill(worker.pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for worker in workers:
+            os.kill(worker.pid, signal.SIGCONT)
+
+
+EXPRESS: dict[str, Any] = {"workers": 1, "express_workers": 1, "hang_s": 60.0}
+
+
+async def test_under_a_flood_of_vips_a_standard_request_is_done(voices_dir: Path, tmp_path: Path) -> None:
+    async with running(voices_dir, tmp_path, **EXPRESS) as gateway:
+        over = asyncio.Event()
+        numbers = itertools.count()
+
+        async def ask_again() -> None:
+            while not over.is_set():
+                request = ask(gateway, f"第{next(numbers)}位。{LONG}", pitch_semitones=SLOW)
+                np.testing.assert_array_equal(await hear(gateway, request), expected(request))
+
+        async with asyncio.TaskGroup() as flood:
+            for _ in range(8):
+                flood.create_task(ask_again())
+            _, (express,) = _apart(gateway)
+            while not express.held:  # noqa: ASYNC110  (nobody tells)
+                await asyncio.sleep(0)
+            for streamed in (True, False):
+                request = ask(gateway, LONG, priority=1, streamed=streamed)
+                np.testing.assert_array_equal(await hear(gateway, request), expected(request))
+                assert express.held, "they have not let up"
+            over.set()
+        assert_nothing_is_left(gateway)
+
+
+async def test_vips_are_spoken_to_when_all_their_workers_are_killed(voices_dir: Path, tmp_path: Path) -> None:
+    async with running(voices_dir, tmp_path, workers=2, express_workers=2) as gateway:
+        asked = [ask(gateway, f"第{number}位。{LONG}", pitch_semitones=SLOW) for number in range(8)]
+        hearing = [asyncio.create_task(hear(gateway, request)) for request in asked]
+        _, express = _apart(gateway)
+        while not all(worker.held for worker in express):  # noqa: ASYNC110  (nobody tells)
+            await asyncio.sleep(0)
+        for worker in express:
+            os.kill(worker.pid, signal.SIGKILL)
+        for request, task in zip(asked, hearing, strict=True):
+            np.testing.assert_array_equal(await task, expected(request))
+        assert_nothing_is_left(gateway)
+
+
+async def test_among_vips_too_what_is_more_due_passes_what_a_worker_holds(voices_dir: Path, tmp_path: Path) -> None:
+    async with running(voices_dir, tmp_path, **EXPRESS) as gateway:
+        _, (express,) = _apart(gateway)
+        async with stopped(express):
+            patient = asyncio.create_task(hear(gateway, ask(gateway, "第一本" * 40 + "。", deadline_s=60.0)))
+            while not express.held:  # noqa: ASYNC110  (nobody tells)
+                await asyncio.sleep(0)
+            assert express.held_audio_s > 4, "all that a worker is given at once"
+            hurried = asyncio.create_task(hear(gateway, ask(gateway, "你好。", deadline_s=20.0)))
+            await asyncio.sleep(0)
+            assert len(express.held) == 2
+        await asyncio.gather(patient, hurried)
+        assert_nothing_is_left(gateway)
+
+
+@pytest.mark.skipif(len(usable_cores()) < 2, reason="workers of one core only wait for one another")
+async def test_where_express_workers_are_few_vips_have_the_other_cores_as_everybody_has(
+    voices_dir: Path, tmp_path: Path
+) -> None:
+    async with running(voices_dir, tmp_path, **EXPRESS | {"workers": 2}) as gateway:
+        (beside, other), (express,) = _apart(gateway)
+        async with stopped(express, beside):
+            first = asyncio.create_task(hear(gateway, ask(gateway, "第一句话。")))
+            while not express.held:  # noqa: ASYNC110  (nobody tells)
+                await asyncio.sleep(0)
+            second = ask(gateway, "第二句话。")
+            np.testing.assert_array_equal(await hear(gateway, second), expected(second))
+            assert not beside.held, "it would wait for a tenth of its core"
+            async with stopped(other):
+                held = [
+                    asyncio.create_task(hear(gateway, ask(gateway, LONG, priority=priority))) for priority in (1, 1, 0)
+                ]
+                while not other.held:  # noqa: ASYNC110  (nobody tells)
+                    await asyncio.sleep(0)
+        await asyncio.gather(first, *held)
+        assert_nothing_is_left(gateway)
+
+
+async def test_how_long_vips_wait_says_nothing_about_others_nor_theirs_about_vips(
+    voices_dir: Path, tmp_path: Path
+) -> None:
+    async with running(voices_dir, tmp_path, max_queue_s=0.1, **EXPRESS) as gateway:
+        pool = gateway._pools["standard"]
+        vip_s = pool.seconds_for(60.0, 0)
+        await hear(gateway, ask(gateway, LONG * 10, priority=1, pitch_semitones=SLOW))  # as if VIPs had their core
+        assert pool.seconds_for(60.0, 1) > 3 * vip_s
+        assert pool.seconds_for(60.0, 0) <= 1.1 * vip_s
+        _, (express,) = _apart(gateway)
+        async with stopped(express):
+            book = asyncio.create_task(hear(gateway, ask(gateway, LONG * 20)))
+            while not express.held:  # noqa: ASYNC110  (nobody tells)
+                await asyncio.sleep(0)
+            with pytest.raises(QueueFull):
+                await hear(gateway, ask(gateway, "好。"))
+            assert gateway.wait_s > 0.1
+            standard = ask(gateway, "你好。", priority=1)
+            np.testing.assert_array_equal(await hear(gateway, standard), expected(standard))
+        await book
+
+
+async def test_without_workers_for_everybody_vips_alone_are_let_in(
+    voices_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pools, "FIRST_DELAY_S", 60.0)  # the next one does not come
+    async with running(voices_dir, tmp_path, max_queue_s=0.1, **EXPRESS) as gateway:
+        (ordinary,), _ = _apart(gateway)
+        os.kill(ordinary.pid, signal.SIGKILL)
+        while ordinary.number in gateway._pools["standard"]._workers:  # noqa: ASYNC110  (a death has no event)
+            await asyncio.sleep(0.01)
+        assert gateway.ready() == {"standard": False}
+        await asyncio.sleep(0.2)
+        with pytest.raises(EngineUnavailable):
+            await hear(gateway, ask(gateway, "好。", priority=1))
+        important = ask(gateway, "你好。")
+        np.testing.assert_array_equal(await hear(gateway, important), expected(important))
 
 
 async def test_draining_finishes_what_was_accepted_and_refuses_the_rest(voices_dir: Path, tmp_path: Path) -> None:
