@@ -21,6 +21,12 @@ _INNER_DOT: Final = re.compile(r"\.[A-Za-z\d]")
 _SCHEME: Final = re.compile("^(?i:(https?|ftp))://")
 _CLOSING: Final = re.compile(r"[.,?!;:'\")\]]+$")
 
+_OFFICE: Final = re.compile(
+    r"(?<![A-Za-z])(?:hr|it|pr|ir|bd|cs|pm|qa|ui|ux|vip|ceo|cfo|cto|coo|gm|hq|oa|erp|crm|api|id|faq|dpo|qq)"
+    r"(?![A-Za-z])(?=[^@]*@)|(?<=@)(?:qq|qmail|ibm|mit|ucl|nyu)(?=\.)"
+)
+"""Names of a mailbox that are letters: hr@, it@."""
+_TOP_SPELLED: Final = re.compile(r"(?<=\.)(?:ai|io|cn|tv|uk|hk|tw|jp|us|de)(?![A-Za-z0-9-])")
 _ZH: Final = {
     ".": "点", "/": "斜杠", ":": "冒号", "-": "杠", "_": "下划线", "?": "问号", "=": "等于", "&": "和", "#": "井号",
     "%": "百分号", "~": "波浪号", "+": "加", "@": "at",
@@ -51,6 +57,9 @@ def _say_address(address: str, lang: Language) -> str:
     tail = closing.group() if closing else ""
     address = address[: len(address) - len(tail)].rstrip("/")
     address = re.sub(r"(?i)(?<![A-Za-z])www(?=\.)", "WWW", address)
+    address = _TOP_SPELLED.sub(lambda m: m.group().upper(), address)
+    if "@" in address:
+        address = _OFFICE.sub(lambda m: m.group().upper(), address)
     said = re.sub("[0-9]+", lambda m: f" {digits(m.group())} ", address)
     said = re.sub(r"[!-/:-@\[-`{-~]", lambda m: f" {marks.get(m.group(), m.group())} ", said)
     return f" {said.strip()}{tail} "

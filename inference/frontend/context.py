@@ -51,14 +51,15 @@ def reading(word: str, place: Place) -> tuple[tuple[str, ...], str] | None:
     """The word's readings here and the rule that told them, None when the neighbours tell nothing."""
     surname, rule, table = ambiguous()[word]
     if word in _SONS:
-        if len(place.after) != 1 or place.after not in _SECOND:
-            return None
-        return (*surnames().get(word[0], (first_reading(word[0]) or "",)), "zi3"), "surname"
+        named = len(place.after) == 1 and place.after in _SECOND
+        return ((*surnames().get(word[0], (first_reading(word[0]) or "",)), "zi3"), "surname") if named else None
     if surname and _is_name(word, place):
         return surname, "surname"
     if rule is not None:
         return tuple(rule(place).split()), "polyphone"
     text, at, end = place.text, place.at, place.end
+    if word == "得了" and _suggests(place):
+        return ("de2", "le5"), "polyphone"
     for readings, before, after in table:
         if before.ends(text, at) and after.begins(text, end):
             return readings, "polyphone"
@@ -67,7 +68,9 @@ def reading(word: str, place: Place) -> tuple[tuple[str, ...], str] | None:
 
 
 def _told_by_sense(word: str, place: Place) -> str | None:
-    """The reading of 率, 当, 中 and 卷 where no row of the table fits."""
+    """The reading of 应, 率, 当, 中 and 卷 where no row of the table fits."""
+    if word == "应":
+        return "ying4" if _answers(place) else None
     if word == "率":
         return "lv4" if _is_rate(place) else "shuai4"
     if word == "中":
@@ -75,6 +78,60 @@ def _told_by_sense(word: str, place: Place) -> str | None:
     if word == "卷":
         return _of_counted_rolls(place)
     return "dang4" if word == "当" and _takes_for(place) else None
+
+
+def _answers(place: Place) -> bool:
+    """Whether somebody is complied with: 应|供应商|要求, 应|学校|的|盛情|邀请, but not 应|满足|下列|要求."""
+    for word in place.words[place.number + 1 : place.number + _REACH + 3]:
+        if word in {"邀", "约", "请"} and place.words[place.number + 1] != word:
+            return True  # 应老同学之约
+        if word.endswith(_WISHES):
+            return word not in _WISHES or word != place.after
+        if word not in _WISHED and place.tag(word)[:1] not in {*"nmqrjsxbk", ""} and place.tag(word) != "vn":
+            return False
+    return False
+
+
+_WISHES: Final = (
+    "要求",
+    "邀请",
+    "请求",
+    "号召",
+    "之邀",
+    "邀约",
+    "之约",
+    "之请",
+    "征召",
+    "召唤",
+    "呼吁",
+    "盛邀",
+    "需求",
+)
+_WISHED: Final = frozenset("的 之 盛情 热情 诚挚 友好 强烈 一致 广大 特别 再三 多次 紧急 联合 共同".split())
+"""What may stand before a wish that is complied with, beside whose it is."""
+
+
+def _suggests(place: Place) -> bool:
+    """Whether 得了 ends a suggestion: 要不搬到通州去得了, and not what can be done: 你去得了吗, 我一个人拿得了."""
+    text, at = place.text, place.at
+    if text[place.end] != "$" and not text.startswith(("吧$", "呗$", "啊$", "呀$"), place.end):
+        return False
+    before = text[:at]
+    if any(word in before for word in _CAPABLE):
+        return False
+    if before.endswith(_GONE) or any(word in before for word in _SUGGESTING):
+        return True
+    there = max(before.rfind("到"), before.rfind("上"), before.rfind("回"))
+    return before[-1] in "去来" and 0 < there < at - 2  # 搬到通州去得了
+
+
+_CAPABLE: Final = ("谁", "哪", "怎么", "咋", "难道", "能不能", "未必", "才", "不一定", "肯定", "一个人", "应该")
+_SUGGESTING: Final = ("要不", "干脆", "不如", "索性", "直接", "不行就", "大不了", "算我", "就算", "咱", "替我", "不然")
+_GONE: Final = tuple(
+    "回去 过去 出去 进去 上去 下去 回来 过来 出来 进来 下来 先走 先睡 先吃 一起去 一起走 一块去 一块儿去 一块走 "
+    "自己去".split()
+)
+"""Verbs that no 得了 makes possible: that would be 回得去."""
 
 
 def _is_rate(place: Place) -> bool:

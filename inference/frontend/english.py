@@ -66,7 +66,7 @@ _SAID_OF_LETTERS: Final = frozenset("is was has had and or to can will does stan
 
 _BEFORE_LETTER: Final = frozenset(
     "triple double vitamin plan grade group type terminal section class option exhibit serie building gate concourse "
-    "hepatitis appendix schedule tier column row block unit zone series".split()
+    "hepatitis appendix schedule number tier column row block unit zone series".split()
 )
 """Words after which a capital A is a letter."""
 
@@ -92,6 +92,19 @@ def read_word(text: str, *, shouted: bool = False, before: str = "", after: str 
     if text in {"a", "A"} and _is_letter_a(text, before, after):
         return _LETTERS["a"], "spelled"
     return said
+
+
+def is_told_by_place(text: str) -> bool:
+    """Whether the words beside it say how the word is said."""
+    return text in {"a", "A"} or heteronyms.knows(text)
+
+
+def letter_by_letter(text: str) -> Phones | None:
+    """What `read_word` makes of a word without `sound_out`, where it is quickly told that no list has the word."""
+    if not text.islower() or "'" in text or not 1 < len(text) <= _LONGEST or not _VOWEL.search(text):
+        return None
+    listed = text in lexicon() or text in _own() or heteronyms.knows(text)
+    return None if listed else letters.plainly(text)
 
 
 @lru_cache(maxsize=1 << 15)

@@ -39,7 +39,10 @@ _ABBREVIATIONS: Final = {
     "Dir.": "Director", "Temp.": "Temperature",
     "Pop.": "Population", "pop.": "population", "Elev.": "Elevation", "Cat.": "Category",
     "Ch.": "Chapter", "ch.": "chapter", "Sec.": "Section", "sec.": "section", "ver.": "version", "Ver.": "Version",
-    "ext.": "extension", "Ext.": "Extension", "Vol.": "Volume", "vol.": "volume",
+    "ext.": "extension", "Ext.": "Extension", "ep.": "episode", "Ep.": "Episode", "eps.": "episodes",
+    "Eps.": "Episodes", "Tel.": "Telephone", "tel.": "telephone", "ed.": "edition", "fl.": "floor", "Nos.": "Numbers",
+    "nos.": "numbers", "Art.": "Article", "para.": "paragraph", "Pt.": "Part", "pt.": "part", "figs.": "figures",
+    "Figs.": "Figures", "chs.": "chapters", "Chs.": "Chapters", "vols.": "volumes", "Vol.": "Volume", "vol.": "volume",
     "Mon.": "Monday", "Tue.": "Tuesday", "Tues.": "Tuesday", "Wed.": "Wednesday", "Thu.": "Thursday",
     "Thur.": "Thursday", "Thurs.": "Thursday", "Fri.": "Friday",
     "Ph.D.": "PHD", "Ph.D": "PHD", "a.m.": "AM", "p.m.": "PM", "A.M.": "AM", "P.M.": "PM",
@@ -54,7 +57,7 @@ _ENDING: Final = frozenset("etc. Inc. Ltd. Co. Corp. Jr. Sr. Ave. Blvd. Rd. Ph.D
 """Abbreviations that may end a sentence; after the others comes a name or a number."""
 _COUNTING: Final = frozenset(
     "Fig. fig. Vol. vol. Ext. ext. Apt. Bldg. Hwy. Ste. Rm. dep. arr. Term. ver. Ver. Pop. pop. Elev. Cat. Ch. ch. "
-    "Sec. sec. Temp.".split()
+    "Sec. sec. Temp. ep. Ep. eps. Eps. Tel. tel. Nos. nos. Art. para. Pt. pt. figs. Figs. chs. Chs. vols.".split()
 )
 """Abbreviations only before a number: I ate a fig."""
 _MONTHS: Final = {
@@ -217,23 +220,39 @@ _RECKONED: Final = {"est.": "estimated", "Est.": "Estimated"}
 _LIMITS: Final = frozenset("sec. max. Max. min. Min. avg. Avg. Adm. Pres. Ft.".split())
 """Abbreviations that are words or names too, or stand after a number: 30 min."""
 _RANKED: Final = frozenset("Adm. Pres. Ft.".split())
+_NTH: Final = re.compile(r"(?:\d(?:st|nd|rd|th)|[Rr]ev\.|revised|second|third|new) $")
 _LEADING: Final = re.compile(r"(?:^|[|,–—\n-]\s?|\b(?:a|an|the|as|our|is)\s)$")
 _COUNT: Final = re.compile(r"\d[\s-]?$")
 _ZONE: Final = re.compile(r"(?:[ECMP][SD]?T|GMT|UTC|BST|CES?T|JST|IST)\b|(?:Mon|Tues|Wednes|Thurs|Fri|Satur|Sun)day")
-_STREET_NAME: Final = re.compile(r"[A-Z][a-z]+ $")
+_STREET_NAME: Final = re.compile(r"(?:[A-Z][a-z]+|\d(?:st|nd|rd|th)) $")
+_NO_STREET: Final = re.compile(
+    r"(?:^|\W)(?:The|An?|In|On|At|To|From|Of|And|But|Or|For|With|By|Near|East|Mount|Mt|Port|Lake|Fort|Cape|Bay|Old|New|"
+    r"Visit|When|If|After|Before|Since|As|Our|My|His|Her|Their|Is|Was|Like|Via|Feast|Both|While|Then|So|"
+    r"Sister|Around) $"
+)
+_SAINTS: Final = re.compile(
+    r"(?:Louis|Paul|Petersburg|Patrick|John|Mary|Nick|Nicholas|Cloud|Helens|Joseph|Peter|George|Andrew|James|Thomas|"
+    r"Augustine|Lawrence|Martin|Moritz|Lucia|Kitts|Croix|Vincent|Jude|Francis|Catharines|Johns|Charles|Bernard|Anthony|"
+    r"Michael|Luke|Mark|Matthew|Ann|Anne|Clair|Albans|Tropez|Barts|Bonaventure|Valentine|Regis|Elizabeth|Stephen)(?![a-z])"
+)
+"""Saints after whom towns, schools and churches are named."""
 
 
 def _abbreviation(match: Match) -> str:
     short, follows = match.group().rstrip(), match.string[match.end() : match.end() + 1]
-    if short in _COUNTING and not (follows.isdigit() or (short in _TRAVEL and follows.isupper())):
+    counts = follows.isdigit() or (short in _TRAVEL and follows.isupper())
+    if (short in _COUNTING and not counts) or (short in {"ed.", "fl."} and not before(match, _NTH)):
         return match.group()
     if short in _RECKONED and not follows.isdigit():
         return _RECKONED[short] + match[1]
     if short in _LIMITS and (before(match, _COUNT) or not (follows.islower() or follows.isdigit() or short in _RANKED)):
         return match.group()
     if short in {"St.", "Dr."} and before(match, _STREET_NAME) and (short == "St." or not follows.isupper()):
+        saint = follows.isupper() and not before(match, _NTH)
+        saint = saint and (after(match, _SAINTS) or before(match, _NO_STREET))  # The St. Louis Cardinals
         stop = "." if not follows or (follows.isupper() and short == "St.") else ""
-        return ("Street" if short == "St." else "Drive") + stop + match[1]  # Baker St., Ocean Dr. in Miami
+        street = ("Street" if short == "St." else "Drive") + stop  # Baker St., Ocean Dr. in Miami
+        return ("Saint" if saint else street) + match[1]
     if short in {"Sr.", "Jr."} and before(match, _LEADING):
         return _ABBREVIATIONS[short] + match[1]  # Sr. Engineer
     ends = short in _ENDING and (not follows or "\n" in match[1] or follows.isupper()) and not after(match, _ZONE)
@@ -390,6 +409,19 @@ def _fraction_of(match: Match) -> str | None:
     return f"{_fraction(match)} {one if over == '1' else 'of a ' + one}"
 
 
+def _slash_days(match: Match) -> str | None:
+    """3/14-3/21, 12/22-1/2: days, unless they may be fractions, which rise: 1/2-3/4 cup."""
+    month, day, last_month, last_day = map(int, match.groups())
+    mixed = match.string[match.start() - 2 : match.start()].strip().isdigit()
+    rises = month * last_day < last_month * day and {day, last_day} <= _DENOMINATORS and last_month < last_day
+    if mixed or (rises and not before(match, _DAY_BEFORE)) or after(match, _PART_OF):
+        return None
+    if (month, day) >= (last_month, last_day) and not (month >= 10 and last_month <= 3):
+        return None
+    first = f"{_MONTH_NAMES[month - 1]} {en_ordinal(str(day))}"
+    return f"{first} to {_MONTH_NAMES[last_month - 1]} {en_ordinal(str(last_day))}"
+
+
 def _month_slash_day(match: Match) -> str | None:
     """9/21 where it is told as a day, or is an unlikely fraction; not 9/11, which is a name."""
     month, day = int(match[1]), int(match[2])
@@ -408,7 +440,9 @@ _DENOMINATORS: Final = frozenset({2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 14, 15, 16, 18
 _COMMON: Final = frozenset({2, 3, 4, 5, 8, 10})
 _PART_OF: Final = re.compile(r"\s(?:of|full|as|the|cup|inch|mile)\b")
 _ON_DAY: Final = re.compile(
-    r"(?i)\b(?:on|until|till?|since|starting|expires?|born|from|due|(?:mon|tues|wednes|thurs|fri|satur|sun)day,?)\s$"
+    r"(?i)\b(?:on|until|till?|since|starting|expires?|born|from|due|(?:mon|tues|wednes|thurs|fri|satur|sun)day,?|"
+    r"(?:due|ready|done|back|here|in|pay|register|reply|rsvp|apply|order|return|finished?|available|completed?|response|"
+    r"submit|submitted|payment|off|me|home|out|answer|confirm|deliver|delivered|arrive|arrives) by)\s$"
 )
 """After these even 3/4 is a day."""
 _DAY_BEFORE: Final = re.compile(
@@ -552,6 +586,7 @@ def _table() -> Table:
         Rule("date", r"([12]\d{3})[-/.](1[0-2]|0?[1-9])[-/.](3[01]|[12]\d|0?[1-9])(?!\d|[-/.]\d)(?:T(?=\d\d:))?",
              _iso_date, next="-/."),
         Rule("date", rf"{day}/{day}/((?:19|20)\d\d)(?![\d/])", _slash_date, next="/"),
+        Rule("date", rf"(1[0-2]|0?[1-9])/{day}{_TO}(1[0-2]|0?[1-9])/{day}(?![\d/]|\.\d)", _slash_days, next="/"),
         Rule("date", rf"{day}{nth}\s({_MONTH})(?![A-Za-z])\.?(?=\s\d{{4}}|[,.;!?]|\s[a-z]|$)", _day_month, next=" a"),
         Rule("date", rf"((?:1[1-9]|20)\d\d){_TO}((?:1[1-9]|20)\d\d)(?!\d|[-.,]\d)", _years, next=" -"),
         Rule("date", r"((?:19|20)\d\d)–(\d\d)(?![\d/-]|\.\d)",
@@ -669,7 +704,13 @@ def _table() -> Table:
         Rule("power", r"\^(\d{1,3})", _power),
         Rule("path", r">\s(?=[A-Z][a-z])(?<=[a-z]\s>\s)", lambda m: ", "),
         Rule("sign", r"([=<>×÷≈≠≤≥±*+])\s?(?=[-A-Za-z\d\(])", _operator),
+        Rule("code", r"#(\d{5,12})(?![\d,.]\d|\d)", lambda m: "number " + en_digits(m[1]).replace("zero", "oh")),
+        Rule("code", r"#(\d{4})(?![\d,.]\d|\d)", lambda m: "number " + en_figures(m[1])),
+        Rule("code", r"#(\d{2,8}(?:-\d{2,8}){1,3})(?![\d-])",
+             lambda m: "number " + ", ".join(map(en_digits, m[1].split("-"))).replace("zero", "oh")),
+        Rule("code", r"#(?=[A-Z]{1,5}-?\d)", lambda m: "number "),
         Rule("sign", r"#(?=\d)", lambda m: "number "),
+        Rule("section", r"§{1,2}\s?(?=\d)", lambda m: "section "),
         Rule("sign", r"#(?=[A-Za-z])", lambda m: "hashtag "),
         Rule("sign", r"#(?=\s(?:is|was|to|and|or)\b|:)", lambda m: "number"),
         Rule("sign", r"@(?=[A-Za-z]|\s[A-Za-z\d$£€])", lambda m: " at "),
@@ -723,7 +764,7 @@ def _table() -> Table:
     return Table(
         figures,
         (rf"(?<![A-Za-z\d])(?:{words})", letters),
-        (r"[(.\-~–—+^=<>×÷≈≠≤≥±*°¥€£$%‰√∞∶&@/_#|₩₹₽¢`\\μΩ→]|'(?=\d0s)", signs),
+        (r"[(.\-~–—+^=<>×÷≈≠≤≥±*°¥€£$%‰√∞∶&@/_#|₩₹₽¢`\\μΩ→§]|'(?=\d0s)", signs),
     )
 
 

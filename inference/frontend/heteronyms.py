@@ -6,6 +6,7 @@ any of
     noun adjective infinitive verb past participle    its part of speech, as far as the neighbours tell
     name place                  it has a capital inside a sentence (Polish), and follows in, at, from … too (Nice)
     -word +word                 the word just before it, just after it
+    +word_word                  the two words after it; `$` where the clause ends
     <word >word                 a word somewhere before it, after it
     else                        no row says otherwise
 
@@ -52,7 +53,8 @@ _OBJECTS: Final = frozenset("me him us them her it you".split())
 _CAUSES: Final = frozenset("let lets make makes made help helps helped see saw watch watched hear heard have".split())
 _KEEPS: Final = frozenset("keep keeps kept make makes made get gets got find found hold held watch see hear".split())
 _OPENS_OBJECT: Final = _OBJECTS | set(
-    "a an the this these those my your his our their its any some every each that".split()
+    "a an the this these those my your his our their its any some every each that myself yourself himself herself "
+    "itself ourselves yourselves themselves".split()
 )
 _FINITE: Final = frozenset("is was are were will would has had can could should may might must".split())
 _JOINTS: Final = frozenset("and or but nor if when while because that where then what why whether".split())
@@ -102,6 +104,8 @@ def read(text: str, before: str, after: str) -> tuple[str, ...]:
     left, right = before.lower().split()[::-1], after.lower().split()
     around = {*(f"<{word}" for word in left), *(f">{word}" for word in right)}
     around |= {*(f"-{word}" for word in left[:1]), *(f"+{word}" for word in right[:1])}
+    if right:
+        around.add(f"+{right[0]}_{right[1] if len(right) > 1 else '$'}")
     if left and text[0].isupper() and not text.isupper():
         around |= {"name", "place"} if left[0] in _PLACE else {"name"}
     inflected = text.lower().endswith("s") and not text.lower().endswith("ss")  # records: things, or what he does
@@ -122,6 +126,7 @@ def _first(rows: tuple[_Row, ...], part: str, others: set[str]) -> tuple[str, ..
 def _sure(left: list[str], right: list[str], *, inflected: bool) -> str:
     """The part of speech that the function words around it demand; "" if they demand none. `left` begins nearest."""
     near, far = _nearest(left)
+    joined = near in {"and", "or"}
     while near in {"and", "or"}:  # to import and export: as the word before `and`
         left = left[left.index(near) + 2 :]
         near, far = _nearest(left)
@@ -136,7 +141,8 @@ def _sure(left: list[str], right: list[str], *, inflected: bool) -> str:
         return "participle"
     if _before_infinitive(near, far):
         return "noun" if inflected else "infinitive"
-    return "noun" if near in _BEFORE_NOUN or near.endswith(("'s", "s'")) else ""
+    part = "verb" if joined and object_follows else "noun"  # open the app and record a note
+    return part if near in _BEFORE_NOUN or near.endswith(("'s", "s'")) else ""
 
 
 def _before_infinitive(near: str, far: str) -> bool:

@@ -31,7 +31,7 @@ _ZEROS: Final = {"k": 3, "K": 3, "m": 6, "M": 6, "b": 9, "B": 9, "bn": 9}
 _COUNTED: Final = (
     "个|位|次(?!方|元)|天|倍|年(?!代|级)|小时|分钟|秒|点(?!击|评|赞)|刻钟|元(?!月|旦)|块|斤|公里|公斤|千克|千米|米|厘米|毫米|平方|平米|"
     "立方|英里|英寸|海里|人|"
-    "种|条(?!件)|张|本|只|件|杯|瓶|盒|箱|袋|包|桶|碗|盘|辆|台|架|艘|家|名|岁|周(?!年)|个月|克|间|座|层|部(?!门|分|署|队)|篇|首(?![发批测付次期届任款秀播映日周先相选席创])|场(?!地|景|所)|套|双|对|"
+    "种|条(?!件)|张|本|只|件|杯|瓶|盒|箱|袋|包|桶|碗|盘|辆|台|架|艘|家|名|岁|周(?!年)|个月|克|间|座|层|部(?!门|分|署|队)|篇|首(?![发批测付次期届任款秀播映日周先相选席创])|场(?!地|景|所)|套(?!餐|路)|双|对|"
     "科(?![技学幻室目比举员长研普])|把(?!手)|支(?!持|付|出|援|撑|架)|枝|头|匹|"
     "棵|朵|颗|份|项|句|段|遍|趟|回|吨|升|亩|公顷|美元|欧(?![洲冠盟])|英镑|日元|港元|万|亿|千|方|边|者|国|市|省|校|队|票|所|起|"
     "例|款|幅|枚|粒|滴|"
@@ -48,11 +48,28 @@ _MEASURED: Final = (
     rf"路|字|克拉|弄|环|档|杆|尺|里(?!程)|码(?!头)|投|罚|余|许|左右|上下|出头|开外|进|匹|海拔|元)"
 )
 _PER: Final = (
+    "立方米|立方厘米|立方分米|平方公里|平方千米|平方厘米|平方分米|百毫升|分升|微升|毫克|千瓦时|"
     "斤|公斤|克|吨|升|毫升|人|位|天|日|月|年|周|次|个|件|张|本|盒|瓶|杯|份|套|台|辆|米|公里|平方米|平米|平|亩|小时|时|"
     "分钟|秒|股|桶|度|字|晚|"
     "间|节|户|单|盎司|颗|条|支|课时|季|学期|吨公里|箱|袋|包|桶|罐|批|卷|组|块|片|粒|枚|层|栋|头|只|棵|株|场|局|趟|对|双"
 )
 
+_NO_PORTION: Final = (
+    r"\d|[一-鿿]\d|天[津猫气河]|日[本语元系式]|月[底初末]|年[级底初代]|人[工民事员力]|次[日方元]|时间|件套|单[人身号独双]|双[人十层]|"
+    r"平[台均时]|周[一二三四五六日末边年\d]|个[人别体]|套[餐装]|批发|节[假日]|组[合装]|场[地景馆]|对[公应方]|本[科地人市周月次来]|"
+    r"台[湾式]|条件|升级|支[付持]|块[头状]|米[饭线粉]|晚[上餐饭安]|季[度后]|吨位|桶装|盒装|瓶装|包装|袋装|箱包|罐装|度假"
+)
+"""Words that begin as what something is counted by: 3人/单双."""
+_RATED: Final = re.compile(rf"\d\s?[{HANZI}]{{1,5}}$|单位[:：]?[{HANZI}]{{1,4}}$")
+"""So many of what stands before a slash: 28微克/立方米."""
+_KEYED: Final = re.compile(
+    r"(?:[按摁拨扣]|回复?|输入|键入|发送|[选点]择?|选项|方案|步骤|附件|情形|模式|阶段|档位|例题|习题|定理|场景)[“\"]?\s?$"
+)
+"""After these 2 is a key or a label where what follows may be done: 按2转人工."""
+_DONE_NEXT: Final = re.compile(
+    "转|回[车复到答退拨放主上首]|报[名修警案销备]|提[交现示前取]|挂[断失机号]|听|连[接线]|打[开印电]|人工|点[歌餐播击]|对[话应]|方[可能案便]|"
+    "处理|排队|行[不得]|起[到作]|手[动工]|部[署门分]|节[省点]|步入|下[单载一线]|拨[打号通]|注[册销]|记录|声[明音]|场景|集[成合]|条件|期待|成[功立交]"
+)
 _PORTIONS: Final = "人天日周月年次包盒箱袋瓶件套份组台班桌间车队分秒时"
 
 _COUNTED_NEXT: Final = re.compile(rf"\s?(?:{_COUNTED})")
@@ -225,7 +242,7 @@ _OPERAND: Final = re.compile(r"[\w)）%]\s?$")
 _WRITTEN: Final = re.compile("(?:[用是成写为和或改]|运算符)[了个]?\\s?[\"“‘'「]?$")
 """After these a sign is spoken of: 用>=而不是>."""
 _PLACED: Final = (
-    "室|房间|号房|房(?!子|屋|价)|宿舍|教室|病房|包间|包厢|国道|省道|县道|医院|次列车|次航班|次高铁|次动车|航班|列车|"
+    "川藏|青藏|滇藏|新藏|室|房间|号房|房(?!子|屋|价)|宿舍|教室|病房|包间|包厢|国道|省道|县道|医院|次列车|次航班|次高铁|次动车|航班|列车|"
     "路公交|路车|客机|高校|工程|端口|中学|厂|艺术区|部队|高地|"
     "分机|内线|战机|错误|页面|网关|报错|战士|医科|会议室|办公室|实验室|诊室|号包间|号机房"
 )
@@ -242,6 +259,21 @@ _SYMBOLS: Final = {
     "€": "欧元", "£": "英镑", "¢": "美分", "*": "乘", "√": "根号", "∞": "无穷", "→": "到", "∶": "比", "μ": " mu ",
     "Ω": "欧姆", "₩": "韩元", "₹": "卢比", "₽": "卢布",
 }  # fmt: skip
+_NAMED: Final = {
+    "*": "星号", "#": "井号", "?": "问号", "!": "感叹号", "&": " and ", "@": "艾特", "%": "百分号", "~": "波浪号",
+    "/": "斜杠", "\\": "反斜杠", "|": "竖线", "_": "下划线", "+": "加号", "=": "等号", "^": "尖号", "<": "小于号",
+    ">": "大于号", "√": "对勾", "×": "叉", "-": "减号",
+}  # fmt: skip
+"""What signs are called where a sign itself is spoken of: 按#号键, 不能含有“*”."""
+_QUOTE: Final = re.compile("[“\"‘'「]$")
+_MARKED: Final = re.compile("[带标有注按加用含以和与或、除拨入摁打了“]$")
+_TICKED: Final = re.compile("[打画划][了上个一“]{0,2}$")
+_SAID_BEFORE: Final = re.compile(rf"[{HANZI}\dA-Za-z”》」）)%]\s?$")
+_EQUATION: Final = re.compile(rf"[=＝等于][{HANZI}+×÷（）()\-]{{1,20}}$")
+_MENU: Final = re.compile(
+    rf"(?:[<>]\s?[{HANZI}]{{1,10}}|设置|首页|主页|菜单|中心|管理|系统|工具|文件|编辑|视图|帮助|选项|我的|更多|通用|分类|专区|频道|页面?|装|类|馆|区|栏|路径[:：].*)\s?$"
+)
+"""Steps of a path, whose > is no comparison: 设置>通用, 首页>女装."""
 _CHAINED: Final = {".": "点", ":": "比", "+": "加", "*": "乘", "=": "等于", ",": "、", "/": "、"}
 
 
@@ -601,7 +633,7 @@ def _roman(match: Match) -> str | None:
 def _plain(match: Match) -> str:
     text = match.group()
     if text == "2" and after(match, _COUNTED_NEXT) and not before(match, _NO_QUANTITY):
-        return "两"
+        return "二" if after(match, _DONE_NEXT) and before(match, _KEYED) else "两"
     if len(text) == 4 and text.endswith("00") and not after(match, _ROUND_YEAR_NEXT):
         return _number(text)
     modern = len(text) == 4 and text[:2] in {"19", "20"} and text.isdigit()
@@ -850,6 +882,17 @@ def _table() -> Table:
         Rule("power", rf"\^(-?\d{{1,3}})(?:\s?({_UNIT}))?(?:/({_UNIT}))?", _power),
         Rule("sign", rf"\+(?={_N}\s?[%‰])(?<![A-Za-z\d)%]\+)", lambda m: "正"),
         Rule("sign", r"#(?=[楼栋幢线库门厂炉机组])(?<=\d#)", lambda m: "号"),
+        Rule("section", r"§{1,2}\s?(\d{1,4}(?:\.\d{1,3}){0,3})([条款]?)节?",
+             lambda m: f"第{'点'.join(map(_part, m[1].split('.')))}{m[2] or '节'}"),
+        Rule("key", r"[*#?!&@%~/\\|_+=^<>√×-](?=[”\"’'」](?!\d))",
+             lambda m: _NAMED[m.group()] if before(m, _QUOTE) else None),
+        Rule("key", r"[*#?!@&](?=号(?!楼|院|线|门|店|机))", lambda m: _NAMED[m.group()].removesuffix("号")),
+        Rule("key", r"[*#](?=键)", lambda m: _NAMED[m.group()]),
+        Rule("key", r"[*#](?=[的为项处者标表代是结开重确返])(?![*#][^\n*#]{1,40}[*#])",
+             lambda m: _NAMED[m.group()] if before(m, _MARKED) else None),
+        Rule("key", r"√|×(?!\s?[\dA-Za-z])",
+             lambda m: {"√": "勾", "×": "叉"}[m.group()] if before(m, _TICKED) else None),
+        Rule("key", r"√(?!\s?[\dA-Za-z(（])", lambda m: "对勾"),
         Rule("code", r"#(?=\d*[A-Fa-f])((?:[\dA-F]{3}|[\da-f]{3}){1,2})(?![\dA-Za-z])",
              lambda m: f"井号{_spelled(m[1])}"),
         Rule("sign", r"#(\d{1,9})(?!\d)",
@@ -861,14 +904,23 @@ def _table() -> Table:
         Rule("sign", r"([<>])=(?=\s?-?[\d.])", lambda m: _SYMBOLS[{"<": "≤", ">": "≥"}[m[1]]]),
         Rule("sign", r"(?<![\w<>=/\"'-])([<>])(?=\d)(?![^<>\n]{0,40}>)", lambda m: _SYMBOLS[m[1]]),
         Rule("sign", r"([=<>×÷≈≠≤≥±*+])\s?(?=[-A-Za-z\d\(（])", _operator),
+        Rule("sign", rf"\+(?=\s?[{HANZI}])(?<=[扣选买送][1-9]\+)", lambda m: "加"),
         Rule("sign", rf"\+(?=\s?[{HANZI}])(?<=[\dwkW万千百亿]\+)", lambda m: "多"),
         Rule("sign", r"\+(?=\d)|(?<=[A-Za-z\d百千万亿])\+", lambda m: "加"),
+        Rule("sign", rf"\+\s?(?=[{HANZI}A-Za-z“《「（(])", lambda m: "加" if before(m, _SAID_BEFORE) else None),
+        Rule("sign", rf"[-–−]\s?(?=[{HANZI}（(])", lambda m: "减" if before(m, _EQUATION) else None),
+        Rule("sign", rf"<\s?(?=[{HANZI}])(?![^<>\n]{{0,40}}>)", lambda m: "小于" if before(m, _SAID_BEFORE) else None),
+        Rule("sign", rf">\s?(?=[{HANZI}])(?![^<>\n]{{0,20}}>)",
+             lambda m: "大于" if before(m, _SAID_BEFORE) and not before(m, _MENU) else None),
         Rule("sign", r"[×÷±≈≠≤≥‰∶√∞¥€£$%=°¢μΩ₩₹₽]|→(?=.)", lambda m: _SYMBOLS[m.group()]),
         Rule("sign", r"(?<=[A-Za-z] )&\s?(?=[A-Za-z])|(?<=[A-Za-z])&\s?(?=[A-Za-z])", lambda m: "and "),
         Rule("sign", r"&", lambda m: "和"),
         Rule("sign", r"@(?=[A-Za-z\d一-鿿])", lambda m: " at "),
         Rule("sign", r"-(?<![A-Za-z][A-Za-z]-)(?<=[A-Z]-)(?![A-Za-z\d-])", lambda m: "减"),
         Rule("joint", r"[-_](?=[A-Za-z\d])(?<=[A-Za-z\d][-_])", lambda m: " "),
+        Rule("per", rf"/(?=(?:{_PER}))(?!{_NO_PORTION})", lambda m: "每" if before(m, _RATED) else None),
+        Rule("per", r"/(?=\d{1,4}(?:毫升|毫克|微克|升|克|千克|公斤|斤|公里|千米|米|平方米|立方米|万?人|次|字|小时|分钟"
+             r"|天)(?!\d))", lambda m: "每" if before(m, _RATED) else None),
         Rule("per", rf"/(?=(?:{_PER}))(?<=[元块米里克斤升吨次度万千百\d]/)"
              r"|/(?=[期年月天日次笔])(?<=[%‰]/)|/(?=\d)(?<=[元块]/)", lambda m: "每"),
         Rule("per", r"/(?=[分秒](?!之))(?<=[转次拍滴跳步帧米字]/)", lambda m: "每"),
@@ -890,6 +942,7 @@ def _table() -> Table:
         Rule("version", r"[vV](?:er)?\.?\s?(\d{1,9}(?:\.\d{1,9}){0,9})(?![A-Za-z\d])",
              lambda m: "V" + "点".join(map(_part, m[1].split(".")))),
         Rule("money", money, _money),
+        Rule("abbreviation", r"[Nn][Oo]\.\s?(?=\d{1,9}号)", lambda m: ""),
         Rule("abbreviation", r"[Nn][Oo]\.\s?(?=\d)", lambda m: "number "),
         Rule("abbreviation", r"vs(?![A-Za-z])", lambda m: " versus "),
         Rule("abbreviation", r"Ctrl(?![A-Za-z])", lambda m: "control"),
@@ -926,5 +979,5 @@ def _table() -> Table:
     return Table(
         figures,
         (rf"(?<![A-Za-z\d])(?:{words})", letters),
-        (r"[(（.\-~～–—+^=<>×÷≈≠≤≥±*°¥€£$%‰√∞&@/_#|₩₹₽¢∶→μΩ`\\]", signs),
+        (r"[(（.\-~～–—+^=<>×÷≈≠≤≥±*°¥€£$%‰√∞&@/_#|₩₹₽¢∶→μΩ`\\§]|[?!](?=[号”\"’'」])", signs),
     )

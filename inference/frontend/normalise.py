@@ -68,8 +68,9 @@ _GREEK: Final = dict(
         strict=True,
     )
 )
-_KEPT: Final = "¥£€¢₩₹₽°±×÷≈≠≤≥‰√∞→∶μΩ"
+_KEPT: Final = "¥£€¢₩₹₽°±×÷≈≠≤≥‰√∞→∶μΩ§"
 _FLOOD: Final = 1000
+_STARS: Final = re.compile(r"(?<![★☆])(?:(?<=\d)\s?★|★{2,5}☆{0,4})(?![★☆])")
 _NO_TEXT: Final = re.compile(f"[!-~]{{{_FLOOD},}}+")
 """So much without a blank is no text in any notation: it is spelled, and costs no rule anything."""
 _CARED_FOR: Final = 50_000
@@ -117,12 +118,25 @@ def normalise(text: str) -> Normalised:
     changes: list[Change] = []
     # asked of the text as written, for Greek letters become Latin words
     lang: Language = "zh" if _CHINESE.search(text) or not _LATIN.search(text) else "en"
+    if "★" in text:
+        text = _STARS.sub(partial(_starred, lang, changes), text)
     text = _without_noise(_tidy(_known_characters(text, unspoken, changes), changes), lang, unspoken)
     if lang == "en":
         text = shorthand.say(text, changes)
     if "." in text or _FIGURES.search(text):
         text = _say(text, lang, changes)
     return Normalised(_SPACES.sub(" ", text).strip(), tuple(unspoken), tuple(changes))
+
+
+def _starred(lang: Language, changes: list[Change], match: re.Match[str]) -> str:
+    """★★★☆☆: three stars; 4.5★, which has its figures already."""
+    many = match.group().count("★")
+    if many == 1:
+        said = "星" if lang == "zh" else " stars"
+    else:
+        said = f"{'零一二三四五'[many]}星" if lang == "zh" else f" {en_digits(str(many))} stars"
+    note(changes, "stars", match.group().strip(), said.strip())
+    return said
 
 
 def _known_characters(text: str, unspoken: list[str], changes: list[Change]) -> str:

@@ -158,9 +158,7 @@ class _Reader:
                     shouted = _is_shouted(runs)
                 spelling = self._plain.get(run.text)
                 if spelling is None or shouted:
-                    after = runs[number + 1] if number + 1 < len(runs) and not run.pause else None
-                    text_after = after.text if after and after.lang == "en" else ""
-                    spelling = self._english(run.text, before, text_after, shouted=shouted)
+                    spelling = self._english(run.text, before, runs, number, shouted=shouted)
                 text, phones, rule = spelling
                 drafts.append(Draft(text, "en", phones, english.syllables(phones), rule))
                 before.append(text)
@@ -177,13 +175,16 @@ class _Reader:
         words, silent = mandarin.words_of(run)
         return (given.exchanged(words, self._lexicon) if self._lexicon else words), silent
 
-    def _english(self, word: str, before: list[str], after: str, *, shouted: bool) -> Spelling:
+    def _english(self, word: str, before: list[str], runs: tuple[Run, ...], number: int, *, shouted: bool) -> Spelling:
         if self._stand_ins and self._stand_ins.match(word):
             return given.english_word(word, next(self._given))
         sound_out = len(word) <= self._letters_left
-        phones, rule = english.read_word(
-            word, shouted=shouted, before=" ".join(before[-3:]), after=after, sound_out=sound_out
-        )
+        if not sound_out and (plain := english.letter_by_letter(word)):
+            return Spelling(word, plain, "letter-to-sound")
+        left, right = "", ""
+        if english.is_told_by_place(word):
+            left, right = " ".join(before[-3:]), _words_after(runs, number)
+        phones, rule = english.read_word(word, shouted=shouted, before=left, after=right, sound_out=sound_out)
         if rule == "letter-to-sound" and sound_out and word not in self._unknown:
             self._unknown.add(word)
             self._letters_left -= len(word)
@@ -195,6 +196,16 @@ class _Reader:
 
 _BY_PLACE: Final = frozenset(["heteronym", "letter-to-sound"])
 """Rules that give the same word now these phones and now others: by its neighbours, or by how much was sounded out."""
+
+
+def _words_after(runs: tuple[Run, ...], number: int) -> str:
+    """The one or two English words of the same clause that follow the run."""
+    words: list[str] = []
+    for at in range(number, min(number + 2, len(runs) - 1)):
+        if runs[at].pause or runs[at + 1].lang != "en":
+            break
+        words.append(runs[at + 1].text)
+    return " ".join(words)
 
 
 def _is_particle(before: Run, text: str, word: str) -> bool:

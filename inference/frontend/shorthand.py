@@ -91,7 +91,8 @@ _DIRECTION: Final = re.compile(rf"(?<![\w.])({_any(_DIRECTIONS)})(?=\sof\s[A-Za-
 def _street(match: Match) -> str | None:
     number, direction, name, street, dot, part = match.groups()
     goes_on = after(match, _LINE_GOES_ON)
-    if not number and street in _NOT_ALONE and (dot or goes_on):
+    sure = number or direction or name[0].isdigit()  # E. 55th St.
+    if not sure and street in _NOT_ALONE and (dot or goes_on):
         return None
     said = [name + _STREETS[street]]
     if direction:

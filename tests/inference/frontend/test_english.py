@@ -13,7 +13,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from inference.frontend import english, letters
-from inference.frontend.english import read_word
+from inference.frontend.english import letter_by_letter, read_word
 from inference.frontend.phones import ENGLISH_CONSONANTS, ENGLISH_VOWELS
 from inference.frontend.reading import read
 
@@ -138,11 +138,22 @@ def test_the_tables_have_legal_phones() -> None:
         assert is_legal(tuple(phones.split())), word
 
 
+@pytest.mark.parametrize("word", ["axyzzyq", "blorp", "qip"])
+def test_a_word_told_by_its_letters_alone_is_that_of_the_rules(word: str) -> None:
+    assert (letter_by_letter(word), "letter-to-sound") == read_word(word, sound_out=False)
+
+
+@pytest.mark.parametrize("word", ["hello", "read", "github", "USB", "Lin's", "hmm", "a", "OpenAI", "x" * 200])
+def test_what_more_is_known_of_is_not_told_by_its_letters_alone(word: str) -> None:
+    assert letter_by_letter(word) is None
+
+
 def test_every_heteronym_has_two_readings_and_an_else() -> None:
     table: dict[str, list[tuple[str, str]]] = {}
     for word, when, phones in rows(DATA / "heteronyms.tsv"):
         table.setdefault(word, []).append((when, phones))
-        assert all(re.fullmatch(r"[-+<>]?[a-z']+", condition) for condition in when.split()), word
+        condition = r"[-<>]?[a-z']+|\+[a-z']+(?:_(?:[a-z']+|\$))?"
+        assert all(re.fullmatch(condition, written) for written in when.split()), word
     for word, readings in table.items():
         assert len({phones for _, phones in readings}) > 1, word
         assert sum("else" in when.split() for when, _ in readings) == 1, word
