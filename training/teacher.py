@@ -46,9 +46,9 @@ class Speaker:
 
 
 SPEAKERS: Final = (
-    Speaker("female", "female", "Annie", 46, {"zh": 62, "en": 40}, {"zh": 205, "en": 165}, {"zh": 0.0, "en": 0.0},
+    Speaker("female", "female", "Annie", 46, {"zh": 62, "en": 40}, {"zh": 165, "en": 165}, {"zh": 0.0, "en": 0.0},
             "a bright, clear woman's voice, the same in Mandarin and English"),
-    Speaker("male", "male", "max", 62, {"zh": 68, "en": 50}, {"zh": 205, "en": 165}, {"zh": 0.0, "en": 0.0},
+    Speaker("male", "male", "max", 62, {"zh": 68, "en": 50}, {"zh": 165, "en": 165}, {"zh": 0.0, "en": 0.0},
             "a calm, low man's voice, the same in Mandarin and English"),
 )  # fmt: skip
 
