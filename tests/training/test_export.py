@@ -108,7 +108,9 @@ def test_a_batch_is_its_sentences_one_by_one(pack: Pack) -> None:
 def test_pieces_are_the_whole(pack: Pack) -> None:
     (prosody,) = pack.plan([Utterance(SENTENCES[1], Manner("female"))])
     whole = pack.decode(prosody, 0, prosody.frame_count)
-    edges = [0, 1, 7, prosody.frame_count // 2, prosody.frame_count]
+    middle = prosody.frame_count // 2
+    assert middle > pack.pack.context_frames + 2  # or all would begin with the sentence
+    edges = [0, 1, 7, middle, middle + 1, middle + 4, prosody.frame_count]  # at odd frames and even ones
     pieces = [pack.decode(prosody, first, last) for first, last in pairwise(edges)]
     np.testing.assert_allclose(np.concatenate(pieces), whole, atol=1e-6)
 
