@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -117,3 +118,15 @@ def test_a_bench_that_fails_costs_its_own_lines_alone(tmp_path: Path, monkeypatc
     assert run(tmp_path / "day") == ["idle"]
     with pytest.raises(ValueError, match="'nothing' is none of: efficiency"):
         run(tmp_path / "day", only=["nothing"])
+
+
+def test_the_published_test_is_drawn_beside_ours(tmp_path: Path) -> None:
+    shipped = max((Path(__file__).parents[2] / "bench" / "results").glob("*-seed.json"))
+    shutil.copy(shipped, tmp_path / "day-seed.json")
+    table.write(tmp_path / "day")
+    drawn = (tmp_path / "day-seed.svg").read_text(encoding="utf-8")
+    assert "published, 8 cores" in drawn
+    assert "here, 2 cores: standard" in drawn
+    assert "light" not in drawn  # which was not measured
+    table.write(tmp_path / "day")
+    assert (tmp_path / "day-seed.svg").read_text(encoding="utf-8") == drawn
