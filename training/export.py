@@ -30,6 +30,7 @@ from training.net import (
     HOP,
     KNOTS,
     LOBE_BINS,
+    LOBE_FLOOR,
     LOG_F0_MEAN,
     LOG_F0_SCALE,
     LOUDNESS,
@@ -380,7 +381,7 @@ def _harmonics(g: Graph, step: str) -> tuple[str, str]:
     exactly = g.op("Mul", g.op("Reciprocal", spacing), bins)
     number = g.op("Max", g.op("Round", exactly), g.scalar(1.0))
     distance = g.op("Mul", g.op("Sub", exactly, number), g.op("Mul", spacing, g.scalar(1 / LOBE_BINS)))
-    lobe = g.op("Relu", g.op("Sub", g.scalar(1.0), g.op("Mul", distance, distance)))
+    lobe = g.op("Clip", g.op("Sub", g.scalar(1.0), g.op("Mul", distance, distance)), g.scalar(LOBE_FLOOR))
     centre = g.op("Add", g.unsqueeze("phase", 2), g.op("Mul", step, g.scalar(CENTRE)))
     return g.op("Mul", lobe, lobe), g.op("Mul", number, centre)
 

@@ -34,6 +34,10 @@ KNOTS: Final = 6
 NOISE_ROWS: Final = 512  # 6 s before the noise repeats
 LOBE_BINS: Final = 1.5
 """How far a harmonic is heard at each side: a sine window's main lobe."""
+LOBE_FLOOR: Final = 0.14
+"""Of a lobe before it is squared: −34 dB of a harmonic reach every bin, for what lies between harmonics is made of them
+too, of their glides and swells, and noise cannot stand for it.
+"""
 NOISE_MODULUS: Final = 1.2
 CENTRE: Final = (HOP - 1) / 2
 """Where a window's centre lies, samples after its hop begins."""
@@ -269,7 +273,7 @@ def harmonics(log_f0: Tensor, phase: Tensor) -> tuple[Tensor, Tensor]:
     bins = torch.arange(BINS, device=log_f0.device, dtype=log_f0.dtype)
     number = (bins / (step * FFT)).round().clamp(min=1)
     distance = (bins - number * step * FFT) / LOBE_BINS
-    lobe = (1 - distance.square()).clamp(min=0).square()
+    lobe = (1 - distance.square()).clamp(min=LOBE_FLOOR).square()
     return lobe * (LOUDNESS * step.sqrt()), number * (phase.unsqueeze(-1) + step * CENTRE)
 
 

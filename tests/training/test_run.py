@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,14 +15,17 @@ import torch
 from inference.frontend.phones import Phone, Position, Tone
 from inference.voice import Voice
 from training import data
-from training.__main__ import SMOKE, main, make_checkpoints, make_packs
+from training.pipeline import SMOKE, make_checkpoints, make_packs
 from training.train import train
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("run")
-    main(["smoke", "--folder", str(folder)])
+    # as a user would: processes of its own must find what they run
+    subprocess.run([sys.executable, "-m", "training", "smoke", "--folder", str(folder)], check=True, cwd=ROOT)
     return folder
 
 
