@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from socket import socket
+from typing import Final
 
 from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
@@ -19,6 +20,13 @@ from aiohttp.web_protocol import RequestHandler
 from tts_server.address import customer, parse
 from tts_server.errors import InvalidRequest, TTSError
 from tts_server.http.middlewares import json_response
+
+HEARD_BYTES: Final = 8192
+"""Of a request that may be known by all its bytes, and which its connection keeps: most take some hundred."""
+
+
+def _know_none(_connection: Connection, _heard: bytes) -> bool:
+    return False
 
 
 @dataclass(slots=True)
@@ -32,6 +40,8 @@ class Connections:
     """Called with the reason when one ends without a request: `headers_late`, `too_many` or `bad_http`."""
     exempt: Callable[[str], bool]
     """Whether an address may have any number: a proxy speaks for many."""
+    at_once: Callable[[Connection, bytes], bool] = _know_none
+    """Given all that was heard since the last answer went out: whether it was a request, and has been answered."""
     count: Counter[str] = field(default_factory=Counter)
     """Of each caller's: an address, or the /64 of IPv6 that one customer has."""
 
@@ -39,13 +49,15 @@ class Connections:
 class Connection(RequestHandler):
     """One of them."""
 
-    __slots__ = ("_address", "_bounds", "_late")
+    __slots__ = ("_address", "_bounds", "_late", "heard")
 
     def __init__(self, bounds: Connections, server: web.Server, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(server, loop=loop, **server._kwargs)  # noqa: SLF001  (as the server itself would)
         self._bounds = bounds
         self._late: asyncio.TimerHandle | None = None
         self._address = ""
+        self.heard = b""
+        """All bytes of the request that is being served; none, if they came in pieces, or others with them."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Somebody is there; or one too many."""
@@ -63,12 +75,36 @@ class Connection(RequestHandler):
 
     def data_received(self, data: bytes) -> None:
         """Part of a request, or several."""
+        # between two requests: the last one is answered, and nothing of the next has been heard
+        between = self._late is None and self._waits and self._keepalive and 0 < len(data) <= HEARD_BYTES
+        if between and self._at_once(data):
+            return
         super().data_received(data)
-        if self._waiter is not None and not self._waiter.done():
+        if data:  # aiohttp itself gives us nothing when it has done with a request
+            self.heard = data if between else b""
+        if self._waits:
             self._give_time()  # the headers have begun, and not ended
         elif self._late is not None:
             self._late.cancel()
             self._late = None
+
+    @property
+    def _waits(self) -> bool:
+        """Whether there is no request that is whole or is being served."""
+        return self._waiter is not None and not self._waiter.done()
+
+    def _at_once(self, data: bytes) -> bool:
+        transport = self.transport
+        if transport is None or transport.is_closing() or transport.get_write_buffer_size():
+            return False
+        if not self._bounds.at_once(self, data):
+            return False
+        self._next_keepalive_close_time = self._loop.time() + self._keepalive_timeout
+        return True
+
+    async def drained(self) -> None:
+        """Wait until enough of what was written has been taken; ConnectionError if the connection is lost."""
+        await self._drain_helper()
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """Nobody is there any more."""

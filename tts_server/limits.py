@@ -19,7 +19,7 @@ from functools import lru_cache
 from typing import Final, NamedTuple, Protocol
 
 from tts_server.caller import Caller
-from tts_server.errors import InvalidRequest, RateLimited
+from tts_server.errors import InvalidRequest, RateLimited, TTSError
 
 MOST_COUNTERS: Final = 100_000
 """About 40 MB. With more callers at once, those who have not come for the longest time are forgotten."""
@@ -121,6 +121,10 @@ class Memory:
             counter.current += cost
         return granted, Window(amount, window_s, counter.previous, left_s, counter.current, left_s + window_s)
 
+    def give_back(self, who: str, cost: int) -> None:
+        """What was taken a moment ago."""
+        self._counters[who].current -= cost
+
 
 @dataclass(slots=True)
 class _Counter:
@@ -164,9 +168,18 @@ class Limiter:
         """Count characters to be spoken; else as `request`. InvalidRequest if there are more than are ever allowed."""
         return await self._take(_of_characters(caller, count))
 
-    def both(self, caller: Caller, count: int) -> Window | None:
-        """`request` and `characters`, for an instance that is `alone`: the limit nearer its end; nothing is awaited."""
-        return nearer(self._settle(_of_request(caller), None), self._settle(_of_characters(caller, count), None))
+    def both(self, caller: Caller, count: int, *, or_none: bool = False) -> Window | None:
+        """`request` and `characters`, for an instance that is `alone`: the limit nearer its end; nothing is awaited.
+
+        With `or_none`, a request whose characters are too many is not counted either.
+        """
+        window = self._settle(_of_request(caller), None)
+        try:
+            return nearer(window, self._settle(_of_characters(caller, count), None))
+        except TTSError:
+            if or_none and window is not None:
+                self._memory.give_back(caller.id, 1)
+            raise
 
     @property
     def alone(self) -> bool:

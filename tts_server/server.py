@@ -13,6 +13,7 @@ import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import uvloop
@@ -25,6 +26,7 @@ from tts_server.connections import BoundedSite, Connections
 from tts_server.gateway import SpeechGateway
 from tts_server.http.app import create_admin_app, create_app
 from tts_server.http.encoders import Encoders
+from tts_server.http.known import KNOWN
 from tts_server.http.services import SERVICES, Limits, Services
 from tts_server.jobs.service import Jobs
 from tts_server.jobs.store import SharedFolder
@@ -130,7 +132,9 @@ async def _live(settings: Settings, make_gateway: Callable[[Settings, Metrics], 
         app = create_app(services, version=version(), guard=guard, admin_apart=bool(admin), tracing=tracing)
         app.on_response_prepare.append(_last_answer)
         bounds = door.bounds(settings, metrics.connection_cut)
-        runner = await _listen(app, sockets, settings, bounds)
+        # a trace has to have all of a request's way
+        speaking = bounds if tracing is not None else replace(bounds, at_once=app[KNOWN].at_once)
+        runner = await _listen(app, sockets, settings, speaking)
         if admin:  # until the end: whoever drains is not ready, and says so
             admin_runner = await _listen(create_admin_app(services), admin, settings, bounds)
             held.push_async_callback(admin_runner.cleanup)

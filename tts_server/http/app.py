@@ -80,6 +80,7 @@ def create_app(
         app.on_response_prepare.append(tell_trace)
     else:  # a trace has to have all of a request's way
         app.middlewares.insert(0, known.answer)
+    app.on_shutdown.append(known.end)
     app.on_shutdown.append(websocket.close_sockets)
     app.on_shutdown.append(jobs.end_streams)
     app.on_shutdown.append(status.end_streams)

@@ -1,8 +1,12 @@
 """Requests that came before and whose answers are kept: answered without a second look at what they ask.
 
-    route, key, type and body of a request ─► what its checks found ─► limits ─► the answer, if memory still has it
+    all bytes of a request                 ─┐
+    route, key, type and body of a request ─┴► what its checks found ─► limits ─► the answer, if memory still has it
                                               ▲
                      noted when the ordinary passage (handlers.py) found its answer in the cache
+
+A client that has a key and keeps its connection sends the same bytes each time: those are not even parsed (`at_once`).
+Else it is the middleware (`answer`) that knows a request.
 
 What is noted holds as long as the keys are those that were read then. Who is known by his address, and what anybody has
 left, is asked each time, of those whom the ordinary passage asks. A request that wants anything special takes that one;
@@ -26,10 +30,21 @@ from aiohttp.abc import AbstractStreamWriter
 from multidict import istr
 
 from tts_server.caller import Caller
+from tts_server.connections import Connection
 from tts_server.errors import TTSError
 from tts_server.http.guard import Guard, presented
 from tts_server.http.kept import parts
-from tts_server.http.middlewares import CLIENT_GONE, SERVER, Handler, attend, id_of, route_of, tell_done, tell_errors
+from tts_server.http.middlewares import (
+    CLIENT_GONE,
+    SERVER,
+    Handler,
+    attend,
+    id_of,
+    new_id,
+    route_of,
+    tell_done,
+    tell_errors,
+)
 from tts_server.http.sending import ClientGone, cut, send
 from tts_server.http.services import BODY, CALLER, Services
 from tts_server.limits import Window, nearer
@@ -44,6 +59,7 @@ SHORT_BYTES: Final = 4096
 _DEADLINE: Final = istr("X-Deadline-Ms")
 _PRIORITY: Final = istr("X-Priority")
 _API_KEY: Final = istr("X-API-Key")
+_OWN_ID: Final = istr("X-Request-Id")
 
 
 class _Checked(NamedTuple):
@@ -55,6 +71,7 @@ class _Checked(NamedTuple):
     """When the key expires, by time.time(); never, if there is none."""
     generation: int
     """Of the keys."""
+    route: str
     voices: tuple[Voice, ...]
     """Those there were."""
     characters: int
@@ -73,14 +90,15 @@ class _Found(NamedTuple):
 
 
 class _Given(NamedTuple):
-    """An answer that was given, of which log and metrics are still to be told."""
+    """An answer that is given, of which log and metrics are to be told."""
 
     request_id: str
     method: str
     route: str
-    status: int
+    since_s: float
+    """When the request came, by time.perf_counter()."""
     first_audio_s: float
-    duration_s: float
+    """When its answer was there, by the same clock."""
     caller: str
     key: str
 
@@ -111,7 +129,9 @@ class Known:
         self._services = services
         self._guard = guard
         self._checked: OrderedDict[bytes, _Checked] = OrderedDict()
-        self._given: list[_Given] = []
+        self._heard: OrderedDict[bytes, _Checked] = OrderedDict()
+        self._given: list[tuple[_Given, int, float]] = []  # with their statuses and when they ended
+        self._slow: set[asyncio.Task[None]] = set()
         self._date_s, self._date = 0, ""
 
     def __len__(self) -> int:
@@ -132,10 +152,54 @@ class Known:
                 if found is None or found[0] != caller:  # changed since he was let in
                     return
                 holder, until_s = found
-        checked = _Checked(holder, until_s, generation, self._services.gateway.voices(), characters, key)
+        checked = _Checked(holder, until_s, generation, route, self._services.gateway.voices(), characters, key)
         self._checked[_name(request, route, body)] = checked
         if len(self._checked) > MOST_KNOWN:
             self._checked.popitem(last=False)
+        self._note_heard(request, body, checked)
+
+    def at_once(self, connection: Connection, heard: bytes) -> bool:
+        """Answer a request of which these are all bytes, if they are known; whether it was. Nothing is counted if not.
+
+        The connection is at no other request, and nothing waits to be sent on it.
+        """
+        since_s = time.perf_counter()
+        cache, limiter = self._services.cache, self._guard.limiter
+        if cache is None or not limiter.alone or self._services.gateway.draining:
+            return False
+        checked = self._heard.get(name := _hash(heard))
+        if checked is None or (caller := checked.caller) is None:
+            return False
+        value = cache.memory.recall(checked.key)
+        if value is None or not self._holds(checked):
+            del self._heard[name]
+            return False
+        try:
+            limiter.enter(caller)
+        except TTSError:
+            return False
+        try:
+            window = limiter.both(caller, checked.characters, or_none=True)
+        except TTSError:
+            limiter.leave(caller)
+            return False
+        self._heard.move_to_end(name)
+        given = _Given(new_id(), "POST", checked.route, since_s, time.perf_counter(), caller.id, checked.key)
+        transport = connection.transport
+        assert transport is not None, "somebody has just been heard on it"  # noqa: S101
+        transport.writelines(self._written(value, given.request_id, window))
+        if transport.get_write_buffer_size():
+            self._slow.add(waiting := asyncio.get_running_loop().create_task(self._wait_for(connection, given, caller)))
+            waiting.add_done_callback(self._slow.discard)
+        else:
+            limiter.leave(caller)
+            self._note_given(given, HTTPStatus.OK)
+        return True
+
+    async def end(self, _: web.Application) -> None:
+        """Wait until those have their answers to whom they were sent at once."""
+        if self._slow:
+            await asyncio.wait(self._slow, timeout=self._services.limits.write_timeout_s)
 
     @web.middleware
     async def answer(self, request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -166,18 +230,29 @@ class Known:
         if checked is not None:
             caller = self._caller(request, checked)
             value = cache.memory.recall(checked.key)
-            if caller is not None and value is not None and checked.voices == gateway.voices():
+            if caller is not None and value is not None and self._holds(checked):
                 self._checked.move_to_end(name)
+                self._note_heard(request, body, checked)
                 return _Found(route, caller, checked.characters, checked.key, value)
             del self._checked[name]
         request[BODY] = body
         return None
 
-    def _caller(self, request: web.Request, checked: _Checked) -> Caller | None:
-        """Whose request it is now; None if the ordinary passage is to say who, or that nobody may ask so."""
+    def _note_heard(self, request: web.Request, body: bytes, checked: _Checked) -> None:
+        if checked.caller is not None and (heard := _heard(request, body)):
+            self._heard[_hash(heard)] = checked
+            if len(self._heard) > MOST_KNOWN:
+                self._heard.popitem(last=False)
+
+    def _holds(self, checked: _Checked) -> bool:
+        """Whether what was found would be found again."""
         keys = self._guard.keys
         if keys is not None and (keys.generation != checked.generation or time.time() >= checked.until_s):
-            return None
+            return False
+        return checked.voices == self._services.gateway.voices()
+
+    def _caller(self, request: web.Request, checked: _Checked) -> Caller | None:
+        """Whose request it is now; None if the ordinary passage is to say that nobody may ask so."""
         if checked.caller is not None:
             return checked.caller
         try:
@@ -199,22 +274,43 @@ class Known:
 
     async def _give(self, request: web.Request, found: _Found, window: Window | None, since_s: float) -> None:
         request_id = id_of(request)
-        kept, body = parts(found.value)
-        head = b"HTTP/1.1 200 OK\r\n%b%b" % (kept, self._of_this_one(len(body), request_id, window))
-        first_audio_s = time.perf_counter() - since_s
+        answer = self._written(found.value, request_id, window)
+        given = _Given(
+            request_id, request.method, found.route, since_s, time.perf_counter(), found.caller.id, found.key
+        )
         status = CLIENT_GONE  # unless it is sent: what leaves here as an exception is a cancellation
         try:
-            if (transport := _write(request, head, body)).get_write_buffer_size():
+            if (transport := _write(request, answer)).get_write_buffer_size():
                 await send(request.writer.drain(), self._services.limits.write_timeout_s, transport)
             status = int(HTTPStatus.OK)
         except ClientGone:
             cut(request)
         finally:
-            duration_s = time.perf_counter() - since_s
-            if not self._given:  # all of one turn of the loop at once: that takes a third of the time
-                asyncio.get_running_loop().call_soon(self._tell)
-            who, what = found.caller.id, (request.method, found.route)
-            self._given.append(_Given(request_id, *what, status, first_audio_s, duration_s, who, found.key))
+            self._note_given(given, status)
+
+    async def _wait_for(self, connection: Connection, given: _Given, caller: Caller) -> None:
+        """Until the rest of an answer that was given at once has gone out."""
+        status = CLIENT_GONE
+        transport = connection.transport
+        try:
+            await send(connection.drained(), self._services.limits.write_timeout_s, transport)
+            status = int(HTTPStatus.OK)
+        except ClientGone:
+            if transport is not None:
+                transport.abort()
+        finally:
+            self._guard.limiter.leave(caller)
+            self._note_given(given, status)
+
+    def _note_given(self, given: _Given, status: int) -> None:
+        if not self._given:  # all of one turn of the loop at once: that takes a third of the time
+            asyncio.get_running_loop().call_soon(self._tell)
+        self._given.append((given, status, time.perf_counter()))
+
+    def _written(self, value: bytes, request_id: str, window: Window | None) -> tuple[bytes, memoryview]:
+        """What is kept as it goes out: the head and the body."""
+        kept, body = parts(value)
+        return b"HTTP/1.1 200 OK\r\n%b%b" % (kept, self._of_this_one(len(body), request_id, window)), body
 
     def _of_this_one(self, length: int, request_id: str, window: Window | None) -> bytes:
         """The headers that follow those that are kept, in the order that aiohttp has them in, and the empty line."""
@@ -232,10 +328,10 @@ class Known:
         given, self._given = self._given, []
         meter, cache = self._services.meter, self._services.cache
         assert cache is not None, "answers came from there"  # noqa: S101
-        for request_id, method, route, status, first_audio_s, duration_s, caller, key in given:
+        for (request_id, method, route, since_s, first_audio_s, caller, key), status, ended_s in given:
             cache.count_hit(key)
-            meter.first_audio(first_audio_s)
-            tell_done(meter, request_id, method, route, status, duration_s, caller=caller)
+            meter.first_audio(first_audio_s - since_s)
+            tell_done(meter, request_id, method, route, status, ended_s - since_s, caller=caller)
 
 
 KNOWN: Final = web.AppKey("known", Known)
@@ -263,12 +359,32 @@ def _name(request: web.Request, route: str, body: bytes) -> bytes:
     return hashlib.sha256(asked.encode(errors="surrogateescape") + body).digest()
 
 
-def _write(request: web.Request, head: bytes, body: memoryview) -> asyncio.Transport:
+def _hash(heard: bytes) -> bytes:
+    """Of all bytes of a request."""
+    return hashlib.sha256(heard).digest()
+
+
+def _heard(request: web.Request, body: bytes) -> bytes:
+    """All bytes of a plain request that came in one piece with nothing before or behind it; none, if it did not, or has
+    an id of its own.
+    """
+    connection, headers = request.protocol, request.headers
+    if not isinstance(connection, Connection) or not _is_plain(request) or request.method != "POST":
+        return b""
+    _, _, after_head = connection.heard.partition(b"\r\n\r\n")
+    return (
+        connection.heard
+        if body and after_head == body and _OWN_ID not in headers and hdrs.EXPECT not in headers
+        else b""
+    )
+
+
+def _write(request: web.Request, answer: tuple[bytes, memoryview]) -> asyncio.Transport:
     """Past aiohttp's writer, which makes one copy of both: uvloop gives them to the kernel as they are, in one call."""
     transport = request.transport
     if transport is None or transport.is_closing():
         raise ClientGone
-    transport.writelines((head, body))
+    transport.writelines(answer)
     return transport
 
 

@@ -81,7 +81,12 @@ async def tell_errors(request: web.Request, handler: Handler) -> web.StreamRespo
 def id_of(request: web.Request) -> str:
     """The id that its caller has given it, if it will do; else a new one."""
     given = request.headers.get("X-Request-Id")
-    return given if given is not None and _GIVEN_ID.fullmatch(given) else f"{random.getrandbits(128):032x}"
+    return given if given is not None and _GIVEN_ID.fullmatch(given) else new_id()
+
+
+def new_id() -> str:
+    """Of a request whose caller gave it none."""
+    return f"{random.getrandbits(128):032x}"
 
 
 def tell_done(

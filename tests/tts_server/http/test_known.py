@@ -6,13 +6,15 @@ import asyncio
 import gzip
 import json
 import re
-from collections.abc import Callable
+import socket
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+from aiohttp import web
 from aiohttp.test_utils import TestClient
 
 from tests.tts_server.http.conftest import Serve
@@ -20,6 +22,7 @@ from tests.tts_server.http.fakes import FakeGateway, FakeMeter
 from tts_server.cache import Cache
 from tts_server.caller import TIERS, Caller, Tier
 from tts_server.config import Settings
+from tts_server.connections import BoundedSite, Connection, Connections
 from tts_server.http import known
 from tts_server.http.guard import Guard
 from tts_server.http.known import KNOWN, Known
@@ -73,6 +76,18 @@ class World:
         self.limiter = Limiter()
         self.write(self.key())
         self.client: TestClient[Any, Any]
+        self.port = 0
+        self._line: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
+
+    async def listen(self) -> None:
+        """At another port, with connections as the server has them."""
+        app = self.client.server.app  # type: ignore[attr-defined]
+        bounds = Connections(60.0, 1000, lambda _: None, lambda _: True, app[KNOWN].at_once)
+        bound = socket.create_server(("127.0.0.1", 0))
+        self.port = bound.getsockname()[1]
+        runner = self.client.server.runner
+        assert isinstance(runner, web.AppRunner)
+        await BoundedSite(runner, bound, bounds, backlog=10).start()
 
     def key(self, secret: str = SECRET, **more: Any) -> Key:
         fields = {"tier": "standard", "limits": LIMITS, "created": datetime(2026, 1, 1, tzinfo=UTC)} | more
@@ -83,10 +98,18 @@ class World:
             stored[:] = keys
         self.keys.load()
 
-    async def ask(self, asked: Asked) -> Answer:
+    async def hang_up(self) -> None:
+        if self._line is not None:
+            self._line[1].close()
+            await self._line[1].wait_closed()
+            self._line = None
+
+    async def ask(self, asked: Asked, *, kept: bool = False) -> Answer:
+        """On a connection of its own, or on one that is kept as long as the server lets it."""
+        line = self._line if kept else None
+        reader, writer = line or await asyncio.open_connection("127.0.0.1", self.port or self.client.port)
         data = json.dumps(asked.body).encode() + b" " * asked.spaced
         data = gzip.compress(data, mtime=0) if asked.packed else data
-        reader, writer = await asyncio.open_connection("127.0.0.1", self.client.port)
         head = "\r\n".join(asked.lines(len(data))).encode()
         for part in (head, data) if asked.pieces == 2 else (head + data,):
             writer.write(part)
@@ -101,7 +124,14 @@ class World:
         elif "Transfer-Encoding" in dict(headers):
             while size := int(await reader.readline(), 16):
                 body += (await reader.readexactly(size + 2))[:-2]
-        writer.close()
+            await reader.readexactly(2)
+        ends = dict(headers).get("Connection") == "close" or (
+            asked.version == "1.0" and "Connection" not in dict(headers)
+        )
+        self._line = (reader, writer) if kept and not ends else None
+        if self._line is None:
+            writer.close()
+            await writer.wait_closed()
         body = re.sub(rb"come back in [\d.]+ s", b"come back", body)
         lasting = [(name, _lasting(name, text, refused="429" in status)) for name, text in headers]
         return Answer(status, lasting, body)
@@ -219,6 +249,16 @@ TABLE: dict[str, tuple[Asked, Callable[[World], None], Asked, int]] = {
     "the type at length": (SAME, nothing, _with(Content_Type="application/json; charset=utf-8"), 1),
 }
 
+AT_ONCE: dict[str, int] = {
+    # of four times each on one connection; of most the first two alone, whose answer and whose bytes are known by then
+    **dict.fromkeys(("the same", "openai's route", "streamed"), 6),
+    **dict.fromkeys(("its other name", "the same, written otherwise", "a query", "headers of proxies"), 5),
+    **dict.fromkeys(("the key in another header", "another's key", "keys read again", "no limits"), 5),
+    **dict.fromkeys(("the type at length",), 5),
+    **dict.fromkeys(("another format", "another voice", "another engine", "a cache that has forgotten"), 4),
+    "a long body": 0,
+}
+
 
 @pytest.mark.parametrize("name", TABLE)
 async def test_both_passages_give_the_same(
@@ -253,6 +293,44 @@ async def test_both_passages_give_the_same(
     monkeypatch.setattr(known, "ROUTES", frozenset())
     assert await ask_all("ordinary") == by_the_known
     assert len(taken) == times, "that was the ordinary passage"
+
+
+@pytest.mark.parametrize("name", TABLE)
+async def test_a_connection_that_is_kept_gives_the_same_with_and_without_what_is_known(
+    name: str, serve: Serve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    first, happens, then, _ = TABLE[name]
+    taken: list[bool] = []
+
+    async def ask_all(folder: str, at_once: Callable[[Known, Connection, bytes], bool]) -> tuple[object, ...]:
+        (tmp_path / folder).mkdir()
+        world = World(tmp_path / folder)
+        guard = Guard(world.keys, world.limiter)
+        with monkeypatch.context() as patch:
+            patch.setattr(Known, "at_once", at_once)
+            world.client = await serve(guard=guard, gateway=world.gateway, meter=world.meter, cache=world.cache)
+            await world.listen()
+        caplog.clear()
+        answers = [await world.ask(first, kept=True) for _ in range(4)]
+        happens(world)
+        answers += [await world.ask(then, kept=True) for _ in range(4)]
+        await world.hang_up()
+        counted, _ = await world.counted.exposition()
+        asked = [line for line in counted.decode().splitlines() if "tts_cache_" in line]
+        met = (world.meter.requests, world.meter.firsts, len(world.gateway.requests))
+        return answers, met, asked, _told(caplog.records), len(world.limiter._active)
+
+    really = Known.at_once
+
+    def counting(self: Known, connection: Connection, heard: bytes) -> bool:
+        taken.append(really(self, connection, heard))
+        return taken[-1]
+
+    caplog.set_level("INFO", "tts_server")
+    at_once = await ask_all("at once", counting)
+    assert sum(taken) == AT_ONCE.get(name, 2)
+    monkeypatch.setattr(known, "ROUTES", frozenset())
+    assert await ask_all("ordinary", lambda *_: False) == at_once
 
 
 async def _served(serve: Serve, folder: Path) -> World:
@@ -416,7 +494,7 @@ async def test_who_goes_away_in_the_middle_of_his_answer_is_told_of_as_anybody(
     monkeypatch.setattr(known, "ROUTES", routes)
     caplog.set_level("INFO", "tts_server")
     world = await _served(serve, tmp_path)
-    ((name, value),) = ((key, value) for key, value in world.cache.memory._entries.items() if key.startswith("answer"))
+    name, value = _answer_of(world)
     world.cache.memory.keep(name, value + bytes(7 << 20))  # more than all buffers in between take
     firsts, hits = world.meter.firsts, await _hits(world)
     caplog.clear()
@@ -451,3 +529,135 @@ async def test_a_body_may_not_be_longer_than_the_settings_say_however_short_that
     world.client = await serve(limits, guard=guard, gateway=world.gateway, meter=world.meter, cache=world.cache)
     statuses = {(await world.ask(Asked(spaced=spaced))).status.split()[1] for _ in range(3)}
     assert statuses == {"413" if spaced > 1024 else "200"}
+
+
+class _Line:
+    """A connection on which a request has been answered at once, and is again."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        data = json.dumps(SAME.body).encode()
+        self.request = "\r\n".join(SAME.lines(len(data))).encode() + data
+        self.at_once = 0
+
+    async def open(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        really = Known.at_once
+
+        def counting(known: Known, connection: Connection, heard: bytes) -> bool:
+            done = really(known, connection, heard)
+            self.at_once += done
+            return done
+
+        monkeypatch.setattr(Known, "at_once", counting)
+        await self.world.listen()
+        self.reader, self.writer = await asyncio.open_connection("127.0.0.1", self.world.port, limit=1 << 12)
+        while not self.at_once:
+            self.writer.write(self.request)
+            assert (await self.answer())[0].startswith("HTTP/1.1 200 ")
+
+    async def answer(self) -> tuple[str, bytes]:
+        head = (await self.reader.readuntil(b"\r\n\r\n")).decode()
+        length = re.search(r"Content-Length: (\d+)", head)
+        assert length is not None
+        return head, await self.reader.readexactly(int(length[1]))
+
+
+@pytest.fixture
+async def line(serve: Serve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[_Line]:
+    line = _Line(await _served(serve, tmp_path))
+    await line.open(monkeypatch)
+    yield line
+    line.writer.close()
+
+
+async def test_requests_that_come_in_one_piece_are_all_answered(line: _Line) -> None:
+    before, body = line.at_once, line.world
+    line.writer.write(line.request * 3)
+    answers = [await line.answer() for _ in range(3)]
+    assert len({body for _, body in answers}) == 1
+    assert len({head for head, _ in answers}) == 3, "each has an id of its own"
+    assert line.at_once == before
+    line.writer.write(line.request)
+    assert (await line.answer())[1] == answers[0][1]
+    assert line.at_once == before + 1
+    assert not body.limiter._active
+
+
+async def test_what_follows_a_part_of_a_request_is_no_request(line: _Line) -> None:
+    before = line.at_once
+    line.writer.write(b"POST /api/tts HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Part: ")
+    for _ in range(20):
+        await asyncio.sleep(0)
+    line.writer.write(line.request)
+    head, _ = await line.answer()
+    assert "HTTP/1.1 200 " not in head  # without a key, for that is in the next request's headers or in none
+    assert line.at_once == before
+
+
+async def test_no_piece_of_a_request_is_taken_for_one(line: _Line) -> None:
+    before = line.at_once
+    for cut in (1, 20, len(line.request) - 1):
+        line.writer.write(line.request[:cut])
+        for _ in range(20):
+            await asyncio.sleep(0)
+        line.writer.write(line.request[cut:])
+        assert (await line.answer())[0].startswith("HTTP/1.1 200 ")
+    assert line.at_once == before
+
+
+async def test_a_slow_reader_gets_all_of_what_was_given_at_once_and_others_wait_for_their_turn(line: _Line) -> None:
+    name, value = _answer_of(line.world)
+    line.world.cache.memory.keep(name, value + bytes(7 << 20))  # more than all buffers in between take
+    before = line.at_once
+    line.writer.write(line.request)
+    for _ in range(20):
+        await asyncio.sleep(0)
+    line.writer.write(line.request)
+    (one, first), (two, second) = await line.answer(), await line.answer()
+    assert len(first) == len(second) > 7 << 20
+    assert (one.split()[1], two.split()[1]) == ("200", "200")
+    assert line.at_once == before + 1, "what waits to be sent has a bound"
+    await _told_of(line.world, 2 + 2 + line.at_once)
+    assert not line.world.limiter._active
+
+
+async def test_who_goes_away_in_the_middle_of_what_was_given_at_once_is_told_of_as_anybody(
+    line: _Line, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "tts_server")
+    name, value = _answer_of(line.world)
+    line.world.cache.memory.keep(name, value + bytes(7 << 20))
+    before, hits = line.at_once, await _hits(line.world)
+    caplog.clear()
+    line.world.meter.counted.clear()
+    line.writer.write(line.request)
+    await line.reader.readuntil(b"\r\n\r\n")
+    assert line.at_once == before + 1
+    line.writer.transport.abort()
+    await line.world.meter.counted.wait()
+    await asyncio.sleep(0)  # its line is written next
+    (told,) = (record.tts_fields for record in caplog.records if record.getMessage() == "request done")  # type: ignore[attr-defined]
+    assert told["status"] == 499
+    assert await _hits(line.world) - hits == 1
+    assert not line.world.limiter._active
+
+
+async def test_a_server_that_ends_waits_for_what_was_given_at_once(line: _Line) -> None:
+    name, value = _answer_of(line.world)
+    line.world.cache.memory.keep(name, value + bytes(7 << 20))
+    line.writer.write(line.request)
+    await line.reader.readuntil(b"\r\n\r\n")
+    ended = asyncio.ensure_future(line.world.client.server.runner.cleanup())  # type: ignore[union-attr]
+    assert len(await line.reader.read(-1)) > 7 << 20
+    await ended
+
+
+def _answer_of(world: World) -> tuple[str, bytes]:
+    ((name, value),) = ((key, value) for key, value in world.cache.memory._entries.items() if key.startswith("answer"))
+    return name, value
+
+
+async def _told_of(world: World, requests: int) -> None:
+    while len(world.meter.requests) < requests:
+        world.meter.counted.clear()
+        await world.meter.counted.wait()
