@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from inference import slices
 from inference.engine import Broken, Engine, Piece, Task
 from inference.frontend.phones import PHONES, Break, Phone, Position, Tone
 from inference.frontend.reading import NothingToSay, OverrideError, read, warm
@@ -76,6 +77,8 @@ def run_worker(spec: WorkerSpec, address: Address) -> None:
         worker = Worker(engine, channel)
         worker.warm_up()
         os.nice(spec.nice)  # from here on others come first; until here they wait for us
+        if spec.at_once:
+            slices.shorten()
         worker.run()
     except _HostGoneError:
         pass

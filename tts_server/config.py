@@ -280,17 +280,18 @@ class Settings(BaseModel):
     )
     worker_nice: int = _setting(
         ENGINES,
-        10,
-        "niceness of workers, 0 to 19",
-        "the event loop shares a core with a worker and must go first: probes and audio already made wait for it",
+        15,
+        "niceness of workers, 0 to 19; express ones are not nice",
+        "the event loop shares a core with a worker and must go first: probes and audio already made wait for it; of a "
+        "core that a VIP wants too, others keep a thirtieth",
         ge=0,
         le=19,
     )
     express_workers: Annotated[int | None, BeforeValidator(_auto)] = _setting(
         ENGINES,
         None,
-        "further workers of each engine, for callers of priority 0 alone; their niceness is less by 10, but not below "
-        "0. auto: as many as there are workers if the file of keys exists at the start, else none",
+        "further workers of each engine, for callers of priority 0 alone, which are not nice. auto: as many as there "
+        "are workers if the file of keys exists at the start, else none",
         "who goes first need not wait until others' sentence is made; each takes some 30 MiB, and time only when asked",
         ge=0,
         le=256,

@@ -59,8 +59,6 @@ PACE_OVER_S: Final = 2.0
 """Of audio, over which the pace of a worker is measured: a few lines."""
 PACE_LASTS_S: Final = 5.0
 """A pace is forgotten when nobody has been busy for so long: what slowed the machine may have gone."""
-EXPRESS: Final = 10
-"""How much less nice express workers are: the scheduler gives them nine parts of ten of a core that both want."""
 GOODBYE_S: Final = 1.0
 """For a worker to finish its step and go; then it is killed."""
 
@@ -516,8 +514,8 @@ class Pool:
     async def _start_worker(self, number: int) -> _Worker:
         channel, address = Channel.create(to_guest_bytes=JOBS_BYTES, to_host_bytes=RESULTS_BYTES)
         express = number >= self._ordinary
-        nice = max(0, self._spec.nice - EXPRESS) if express else self._spec.nice
-        spec = replace(self._spec, cores=self._cores[number], nice=nice)
+        nice = 0 if express else self._spec.nice
+        spec = replace(self._spec, cores=self._cores[number], nice=nice, at_once=express)
         starting = asyncio.ensure_future(asyncio.to_thread(self._zygote.fork, spec, address))
         try:
             process = await asyncio.shield(starting)

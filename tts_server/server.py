@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 import uvloop
 from aiohttp import web
 
+from inference import slices
 from shm import segment
 from tts_server import door, listener
 from tts_server.cache import Cache
@@ -106,6 +107,7 @@ def run(
 
 
 async def _live(settings: Settings, make_gateway: Callable[[Settings, Metrics], RunningGateway]) -> int:
+    slices.shorten()  # of this thread, the event loop's: it has little to do at a time, and all wait for it
     signals, notifier, metrics = _Signals(), Notifier.of(os.environ), Metrics()
     gateway = make_gateway(settings, metrics)
     encoders = Encoders(settings.encoder_threads)
