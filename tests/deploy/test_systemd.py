@@ -87,6 +87,13 @@ async def test_it_speaks_in_every_format_with_no_more_system_calls_than_the_unit
 
 
 @needs_systemd
+def test_short_slices_may_be_asked_for() -> None:
+    tried = "from inference import slices; print(slices.length_ns() == 0 or slices.shorten())"
+    command = [sys.executable, "-m", "tests.deploy.confined", str(SERVICE), sys.executable, "-c", tried]
+    assert subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout == "True\n"
+
+
+@needs_systemd
 def test_the_filter_does_refuse() -> None:
     tried = "import os; os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(1))"
     command = [sys.executable, "-m", "tests.deploy.confined", str(SERVICE), sys.executable, "-c", tried]
