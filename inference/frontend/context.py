@@ -46,6 +46,17 @@ class _Texts:
         """Whether one of them ends right before the place."""
         return self._all or (text[at - 1] in self._last and text.endswith(self._texts, 0, at))
 
+    def within(self, text: str, at: int, end: int) -> bool:
+        """Whether one of them stands near `text[at:end]`, on either side and not across it."""
+        if self._all:
+            return True
+        behind, ahead = text[max(0, at - _NEAR_BY) : at], text[end : end + _NEAR_BY]
+        return any(near in behind or near in ahead for near in self._texts)
+
+
+_NEAR_BY: Final = 14
+"""Characters on either side that are looked at for what stands near: most of a spoken clause."""
+
 
 def reading(word: str, place: Place) -> tuple[tuple[str, ...], str] | None:
     """The word's readings here and the rule that told them, None when the neighbours tell nothing."""
@@ -60,8 +71,8 @@ def reading(word: str, place: Place) -> tuple[tuple[str, ...], str] | None:
     text, at, end = place.text, place.at, place.end
     if word == "得了" and _suggests(place):
         return ("de2", "le5"), "polyphone"
-    for readings, before, after in table:
-        if before.ends(text, at) and after.begins(text, end):
+    for readings, before, after, near in table:
+        if before.ends(text, at) and after.begins(text, end) and near.within(text, at, end):
             return readings, "polyphone"
     last = _told_by_sense(word, place)
     return ((last,), "polyphone") if last else None
@@ -135,19 +146,35 @@ _GONE: Final = tuple(
 
 
 def _is_rate(place: Place) -> bool:
-    """Whether 率 is how often what stands before is done: 复现|率, but 主教练|率|国足."""
-    return len(place.before) > 1 and place.tag(place.before)[:1] == "v" and place.before not in _INTENDED
+    """Whether 率 is how often what stands before is done: 复现|率, 接管|率|明显, but 主教练|率|国足."""
+    before, after = place.before, place.after
+    if len(before) < 2 or before in _INTENDED:
+        return False
+    tag = place.tag(before)
+    if tag[:1] == "v":
+        return True
+    leads = before[-1] in _LEADERS or tag[:1] == "r" or tag[:2] in {"nr", "ns"}
+    return not (leads or place.text.startswith(_LED, place.end)) and (not after or place.tag(after)[:1] in {*"advup"})
 
 
 _INTENDED: Final = frozenset("决定 打算 准备 计划 开始 继续 亲自 奉命 受命".split())
 """Verbs that may stand before to lead: 决定|率|全家."""
+_LEADERS: Final = frozenset("长帅练员席理统王将皇帝使领师官记任裁校方队军国")
+_LED: Final = tuple("队 团 军 部 兵 众 师 全 一行 高级 强大 精 大军 大队 代表 旗下".split())
+"""Who leads, and whom: 董事长|率|高级代表团."""
 
 
 def _hits(place: Place) -> bool:
     """Whether 中 says how many of so many shots hit: 三分球|三十二|中|十四, but not 三十二中十四个班."""
-    if place.after[:1] not in _COUNTS or place.before[-1:] not in _COUNTS:
+    if place.before[-1:] not in _COUNTS:
         return False
-    return any(shot in place.text[max(0, place.at - _NEAR) : place.at] for shot in _SHOTS)
+    start = place.at
+    while place.text[start - 1] in _COUNTS:
+        start -= 1
+    if place.text[start - 1] in "投罚" and place.text[start - 2] in _COUNTS:
+        return True  # 十八罚十七中
+    near = place.text[max(0, place.at - _NEAR) : place.at]
+    return place.after[:1] in _COUNTS and any(shot in near for shot in _SHOTS)
 
 
 _COUNTS: Final = frozenset("零一二三四五六七八九十百全")
@@ -281,8 +308,8 @@ def is_glued_name(word: str, place: Place) -> bool:
     return fits and is_introduced(place.text, place.at)
 
 
-_Row = tuple[tuple[str, ...], _Texts, _Texts]
-"""Readings, and what stands right before and right after; `""` fits everything."""
+_Row = tuple[tuple[str, ...], _Texts, _Texts, _Texts]
+"""Readings, and what stands right before, right after, and near; `""` fits everything."""
 
 
 @cache
@@ -295,9 +322,10 @@ def _table() -> dict[str, tuple[_Row, ...]]:
         if words.startswith("@"):
             classes[words] = cells[0].split()
             continue
-        readings, before, after = cells
+        readings, before, after, near = *cells, *["-"] * (4 - len(cells))
+        texts = (_side(before, classes), _side(after, classes), _side(near, classes))
         for word in words.split():
-            table.setdefault(word, []).append((tuple(readings.split()), _side(before, classes), _side(after, classes)))
+            table.setdefault(word, []).append((tuple(readings.split()), *texts))
     return {word: tuple(found) for word, found in table.items()}
 
 
@@ -370,6 +398,9 @@ _VERY: Final = ("很$", "很呢$", "很啊$", "很吧$", "很吗$", "很了$")
 """码全得很: nothing that must be done ends so."""
 _ASKED_HOW: Final = ("怎么样", "咋样", "如何", "差不多")
 """装修得怎么样了: nobody must do that."""
+_LOOKS: Final = frozenset("白黑亮暗红绿蓝黄")
+_STRIKING: Final = frozenset("吓人 惊人 让 令 叫 像 没 没有 可怕 离谱 不行 不得了".split())
+"""What tells how well somebody aims or guesses: 猜得准得吓人."""
 _DIRECTIONS: Final = frozenset("下来 下去 上来 上去 出来 出去 进来 进去 回来 回去 过来 过去 起来".split())
 
 
@@ -409,12 +440,29 @@ def _is_due(place: Place) -> bool:
     )
 
 
+def _comes_to(place: Place) -> bool:
+    """Whether a sum is told: 四|减|二|得|二, 二三|得|六, but not 加二十得三百块."""
+    text, at, end = place.text, place.at, place.end
+    behind = text[max(0, at - _SUM) : at]
+    if behind[-1] not in _NUMERALS or (behind[-3:-2] != "^" and not any(sign in behind for sign in "加减乘除")):
+        return False
+    told = end
+    while text[told] in _NUMERALS or text[told] in "点负":
+        told += 1
+    return told > end and text[told] in "$再又加减乘除的了吧"
+
+
+_SUM: Final = 12
+"""Characters before 得 that are looked at for what is done to a number."""
+
+
 def _de(place: Place) -> str:
     """得: gained (de2), must (dei3), or before a complement (de5)."""
     text, end, before, after = place.text, place.end, place.before, place.after
     ranked = text.startswith("第", end) and text[end + 1] in _NUMERALS and before not in _ADVERBS  # 小李得第一名
     if (
-        _is_paid(place)
+        _comes_to(place)
+        or _is_paid(place)
         or ranked
         or (_scores(text, end) and before not in {"还", "就", "总", "也", "都", "至少", "起码"})
     ):
@@ -433,6 +481,9 @@ def _de(place: Place) -> str:
     gained = gained or after in _GAINED_ALONE or (_GAINED.begins(text, end) and not text.startswith("空腹", end))
     goes = len(before) == 1 and after in _DIRECTIONS and not leads  # 停得下来, 答得上来
     goes = goes or (before == "要" and after in _ASKED)
+    led = before in _PRONOUNS or before in _ADVERBS or before in _ERRANDS
+    goes = goes or (after in {"跟", "像"} and "似的" in text[end:] and not led)  # 脸肿|得|跟馒头似的
+    goes = goes or (before[-1:] in _LOOKS and after in {"什么", "啥"})  # 天空白得什么都看不见
     if goes or (before and (after in _EXTREMES or text.startswith((*_VERY, *_ASKED_HOW), end))):
         return "de5"
     if (
@@ -444,6 +495,8 @@ def _de(place: Place) -> str:
     ):
         return "de2"
     told = before in {"说", "要求", "通知"} and after[:1] in {*"返换等去先交找补花提预重降升减增控停戒留办签排改"}
+    told = told or (before == "准" and place.tag(after)[:1] == "v" and after not in _STRIKING)  # 一乱准得撞栏
+    told = told or (before[-1:] == "得" and not gained)  # 觉得得问问
     if told or _is_due(place) or text.startswith("好几", end) or (after and before and place.tag(after) == "t"):
         return "dei3"  # 售后说得返厂, 换屏得好几百, 快递得明天到
     if not after or not leads:
@@ -507,7 +560,7 @@ def _chang(place: Place) -> str:
     if abroad or (text.endswith("国防", 0, at) and text[end] not in "城期远久"):
         return "zhang3"
     if text.endswith(("不长", "没长"), 0, end) and text.startswith(
-        ("大", "高", "胖", "牙", "毛", "草", "个", "肉"), end
+        ("大", "高", "胖", "牙", "毛", "草", "个", "肉", "记性", "心眼", "脑子", "见识", "教训"), end
     ):
         return "zhang3"
     aged = text[end] in _NUMERALS and text.startswith("岁", end + 1)  # 他比我长两岁
@@ -619,6 +672,8 @@ def _huan_gei(place: Place) -> str:
     words, number = place.words, place.number
     if not place.after or not _HANDED.isdisjoint(words[max(0, number - _REACH) : number]):
         return "huan2 gei3"
+    if place.after == "了" and place.text[place.end + 1] in _NUMERALS:
+        return "hai2 gei3"  # 还给了一张黄牌: to whom, is not said
     for at in range(number + 1, min(len(words), number + _AHEAD)):
         if words[at] in _CLAUSE_ENDS:
             break

@@ -43,7 +43,7 @@ _SAID_AS_WORD: Final = frozenset(
     "AUG SEP OCT NOV DEC OH HI HEY WOW YEP HOT RED BOX CAR MAN BOY DOG CAT EGG FUN JOB KEY LOW MAX MIX NET OWN PAY RUN "
     "SEA SKY WAR WIN TAX TEA TOO VAN WEB ACT ADD AGE AGO AIR ANY ART ASK BAD BAG BAR BED BIT CUT DRY EAR EAT EYE "
     "FAR FAT FEW FLY HIT ICE ITS LAW LAY LEG LET LIE LOT MEN NOR ODD PER POP PRO RAW SIT SON TOY TIP MAC "
-    "SUM MIN ROW MAP GAS TAG BUG LOG HUB KIT PEN CUP BUS LAB FAN FIT FIX FAX BET PAD PET".split()
+    "ACE SUM MIN ROW MAP GAS TAG BUG LOG HUB KIT PEN CUP BUS LAB FAN FIT FIX FAX BET PAD PET".split()
 )
 _SPELLED: Final = frozenset(
     "HTML HTTP HTTPS IEEE ISBN CCTV GDPR NCAA NAACP DVDS CNBC MSNBC ESPN AAAI UCLA USDA USPS OECD ICBM ISIS".split()
@@ -58,6 +58,8 @@ _SPELLED_UNKNOWN_UP_TO: Final = 5
 _SIBILANTS: Final = frozenset("S Z SH ZH CH JH".split())
 _VOWEL: Final = re.compile("[aeiou]|[b-df-hj-np-tv-xz]y")
 """A word without a match has no vowel to say. A first y is none: yyds."""
+_DRAWN_OUT: Final = re.compile(r"([a-z])\1{2,}")
+_DRAWN_OUT_AT_END: Final = re.compile(r"([a-z])\1{2,}$")
 _CLITICS: Final = {"ve": ("AH0", "V"), "ll": ("AH0", "L"), "re": ("ER0",), "m": ("AH0", "M"), "t": ("T",)}
 _PREFIXES: Final = {"o": ("OW0",), "d": ("D",), "l": ("L",)}
 """Before an apostrophe: O'Shea, D'Arcy, L'Enfant."""
@@ -214,6 +216,18 @@ def _ended(token: _Token) -> Phones | None:
     return base + (_CLITICS.get(tail.lower()) or token.read(tail))
 
 
+def _drawn_out(token: _Token) -> Phones | None:
+    """A word with a letter drawn out: sooo, coool, pleeease. Two are tried first inside the word, one at its end."""
+    text = token.lower
+    if not _DRAWN_OUT.search(text):
+        return None
+    for inside, last in (("\\1\\1", "\\1"), ("\\1", "\\1"), ("\\1\\1", "\\1\\1"), ("\\1", "\\1\\1")):
+        word = _DRAWN_OUT.sub(inside, _DRAWN_OUT_AT_END.sub(last, text))
+        if word in _own() or known_phones(word) or heteronyms.knows(word):
+            return token.read(word)
+    return None
+
+
 def _unknown_capitals(token: _Token) -> Phones | None:
     text = token.text
     spelled = text.isupper() and len(text) <= _SPELLED_UNKNOWN_UP_TO and text not in _SAID_AS_WORD
@@ -242,6 +256,7 @@ _RULES: Final[tuple[tuple[str, Callable[[_Token], Phones | None]], ...]] = (
     ("heteronym", _heteronym_alone),
     ("lexicon", _listed),
     ("ending", _ended),
+    ("by parts", _drawn_out),
     ("spelled", _unknown_capitals),
     ("by parts", _parts),
     ("spelled", _without_vowel),

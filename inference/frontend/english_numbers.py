@@ -8,6 +8,8 @@ from typing import Final
 
 from inference.frontend import units
 from inference.frontend.numerals import (
+    FILES,
+    SERIAL,
     en_cardinal,
     en_digits,
     en_figures,
@@ -126,7 +128,8 @@ _DEAL_NEXT: Final = re.compile(
 )
 _THING_NEXT: Final = re.compile(
     r"[ -](?!(?:in|on|of|for|last|this|each|per|and|or|to|from|was|were|is|are|today|with|at|by|than|that|after|before|"
-    r"away|ago|long|wide|tall|high|deep|left|into|above|below|over|under|if|but|as|we|i|you|he|she|it|they)\b)"
+    r"away|ago|long|wide|tall|high|deep|left|into|above|below|over|under|if|but|as|we|i|you|he|she|it|they|during|until|"
+    r"between|because|since|through|throughout|while|when|within|without|unless|where|which|depending|apart)\b)"
     r"(?:[a-z]{2}[a-z-]*(?<!ed)(?<!ly)(?![a-z])|[A-Z][A-Za-z]+)"
 )
 _RACE_NEXT: Final = re.compile(
@@ -428,6 +431,8 @@ def _month_slash_day(match: Match) -> str | None:
     mixed = match.string[match.start() - 2 : match.start()].strip().isdigit()  # 1 1/2
     if mixed or after(match, _PART_OF) or (month, day) == (9, 11):
         return None
+    if before(match, _ARTICLE) and after(match, _DAYS_EVENT):
+        return f"{_MONTH_NAMES[month - 1]} {en_ordinal(str(day))}"
     likely = day in _DENOMINATORS and month < day
     if not before(match, _ON_DAY if day in _COMMON and month < day else _DAY_BEFORE) and (likely or month == day):
         return None
@@ -438,6 +443,16 @@ def _month_slash_day(match: Match) -> str | None:
 
 _DENOMINATORS: Final = frozenset({2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 14, 15, 16, 18, 20, 24, 25, 30})
 _COMMON: Final = frozenset({2, 3, 4, 5, 8, 10})
+_SIZE: Final = re.compile(r"(?<![A-Za-z])(?:X{0,4}S|M)$")
+"""The lower end of sizes: S-XL."""
+_PRESSED: Final = re.compile(r"(?i)\b(?:press|presses|pressing|hit|push|dial|tap|enter)(?: the)?\s$")
+"""What is done to a key: press # to confirm."""
+_DAYS_EVENT: Final = re.compile(
+    r"\s(?:\w{2,12} )?(?:show|game|match|meeting|class|call|flight|event|episode|deadline|party|concert|release|shift|"
+    r"appointment|service|session|webinar|exam|test|quiz|update|issue|invoice|order|edition|report|lecture|practice|"
+    r"rehearsal|booking|reservation|payment|statement|email|newsletter|broadcast|stream|race|launch|outage|incident)s?\b"
+)
+"""What is held or sent on a day: the 7/18 show."""
 _PART_OF: Final = re.compile(r"\s(?:of|full|as|the|cup|inch|mile)\b")
 _ON_DAY: Final = re.compile(
     r"(?i)\b(?:on|until|till?|since|starting|expires?|born|from|due|(?:mon|tues|wednes|thurs|fri|satur|sun)day,?|"
@@ -490,7 +505,16 @@ def _hundreds(match: Match) -> str | None:
 
 
 def _version(numbers: str) -> str:
-    return " point ".join(map(en_cardinal, numbers.split(".")))
+    """Version 1.12 is one point twelve, but 591.74 five ninety one point seven four."""
+    first, *rest = numbers.split(".")
+    long = len(first) == 3
+    return " point ".join(
+        [en_figures(first) if long else en_cardinal(first), *map(en_digits if long else en_cardinal, rest)]
+    )
+
+
+def _spelled(code: str) -> str:
+    return " ".join(en_digits(char) if char.isdigit() else char for char in code)
 
 
 def _roman(match: Match) -> str | None:
@@ -611,6 +635,7 @@ def _table() -> Table:
              _half_day, next=":"),
         Rule("code", r"(40[13])\s?\(?([kb])\)?(?![A-Za-z\d])",
              lambda m: f"{en_figures(m[1])} {m[2].upper()}", next=" a"),
+        Rule("code", SERIAL, lambda m: _spelled(m.group()), next="a"),
         Rule("code", r"0x([\dA-Fa-f]{1,16})(?![A-Za-z\d])",
              lambda m: "zero X " + " ".join(en_digits(c) if c.isdigit() else c.upper() for c in m[1]), next="a"),
         Rule("code", r"(\d{3,}+)(?![.,:]\d|%)", _code),
@@ -677,6 +702,8 @@ def _table() -> Table:
         Rule("sum", rf"({_N})\s?[xX×*]\s?(?={_N})", lambda m: _number(m[1]) + " times ", next=" .,a"),
         # numbers
         Rule("code", r"([1-5]\d\d)(?=\s(?:error|page|response|status)(?!s))", lambda m: en_figures(m[1]), next=" "),
+        Rule("plural", r"(\d?[4-9])(ers?)(?![A-Za-z\d])",
+             lambda m: en_cardinal(m[1]).removesuffix("e") + m[2], next="a"),
         Rule("plural", r"(\d++)'?s(?![A-Za-z\d])", lambda m: en_plural(en_figures(m[1])), next="a"),
         Rule("hundreds", r"(1[1-9])00(?=\s[a-z]{3})(?!\s(?:and|was|the|when|with|for|there|from|but|after|before))",
              _hundreds, next=" "),
@@ -703,6 +730,8 @@ def _table() -> Table:
         Rule("sign", r"\+(?=\d)(?<![\dA-Za-z)]\+)", lambda m: "plus "),
         Rule("power", r"\^(\d{1,3})", _power),
         Rule("path", r">\s(?=[A-Z][a-z])(?<=[a-z]\s>\s)", lambda m: ", "),
+        Rule("key", r"[#*](?![A-Za-z\d#*])",
+             lambda m: {"#": "pound", "*": "star"}[m.group()] if before(m, _PRESSED) else None),
         Rule("sign", r"([=<>×÷≈≠≤≥±*+])\s?(?=[-A-Za-z\d\(])", _operator),
         Rule("code", r"#(\d{5,12})(?![\d,.]\d|\d)", lambda m: "number " + en_digits(m[1]).replace("zero", "oh")),
         Rule("code", r"#(\d{4})(?![\d,.]\d|\d)", lambda m: "number " + en_figures(m[1])),
@@ -723,7 +752,10 @@ def _table() -> Table:
         Rule("per", r"/(?=[A-Za-z]{2,}|\d)", lambda m: " per " if before(m, _PRICED) else None),
         Rule("per", r"/(?=(?:second|minute|hour|day|night|week|month|year|person|kg|lb)(?![a-z]))", lambda m: " per "),
         Rule("sign", r"(?<=[A-Za-z\d%])\+", lambda m: " plus "),
+        Rule("range", r"[-~–—](?=X{0,4}L(?![A-Za-z\d])|M(?![A-Za-z\d]))",
+             lambda m: " to " if before(m, _SIZE) else None),
         Rule("joint", r"[-_/](?=[A-Za-z\d])(?<=[A-Za-z\d][-_/])", lambda m: " "),
+        Rule("file name", rf"\.(?=(?:{FILES})(?![A-Za-z\d]))(?<=[\w)]\.)", lambda m: " dot "),
         Rule("file name", r"\.(?=[a-z\d])(?<=[A-Za-z\d]\.)", lambda m: " dot "),
     ]  # fmt: skip
     letters = [
@@ -735,6 +767,8 @@ def _table() -> Table:
         Rule("abbreviation", r"[Nn]o\.\s?(?=\d)", lambda m: "number "),
         Rule("code", r"CVE-(\d{4})-(\d{4,6})(?!\d)", lambda m: f"CVE {en_year(m[1])} {en_digits(m[2])}"),
         Rule("serial", r"([A-Z])\.(\d{3})(?!\d|\.\d)", lambda m: f"{m[1]} {en_figures(m[2])}"),
+        Rule("range", r"(X{0,4}[SL]|M)\s?[-~–—]\s?(?=\dX{1,2}L(?![A-Za-z\d]))", lambda m: f"{m[1]} to "),
+        Rule("code", SERIAL, lambda m: _spelled(m.group())),
         Rule("serial", r"([A-Za-z]++)(\d{1,2})-(\d{3,5})(?!\d|[.,]\d)",
              lambda m: f"{m[1]} {en_cardinal(m[2])} {_long_figures(m[3])}"),
         Rule("version", r"(Python|Ubuntu|Django|Xcode|Go|PHP)\s(\d{1,2})\.(\d\d)(?!\d|\.\d|%)",

@@ -116,10 +116,21 @@ def _may_be_name(word: str) -> bool:
 
 def _spelled_at(place: context.Place, word: str) -> tuple[tuple[Spelling, ...], tuple[str, ...]]:
     """A word as it is said where it stands."""
+    if told := _pointed_out(place, word):
+        return (Spelling(word, (told,), "polyphone"),), ()
     if word in context.ambiguous():
         found = context.reading(word, place)
         return _spelled(word) if found is None else ((Spelling(word, *found),), ())
     return _named(word) if _may_be_name(word) and context.is_glued_name(word, place) else _spelled(word)
+
+
+def _pointed_out(place: context.Place, word: str) -> str | None:
+    """How a character is read that a word is named for: 长城|的|长, 单田芳|的|单."""
+    named = place.words[place.number - 2] if place.number > 1 and place.before == "的" else ""
+    if len(word) > 1 or len(named) < 2 or word not in named or place.after not in {"", "字"}:
+        return None
+    readings = word_readings(named)
+    return readings[named.index(word)] if len(readings) == len(named) else None
 
 
 def _place(framed: str, at: int, words: list[str], number: int) -> context.Place:
@@ -217,6 +228,8 @@ def _join_doubled(words: list[str]) -> list[str]:
             joined[-1] += word
         else:
             joined.append(word)
+        if joined[-2:-1] == joined[-3:-2] and _is_doubled_verb("".join(joined[-3:])):
+            joined[-3:] = ["".join(joined[-3:])]  # 织|织|拆拆
     return joined
 
 
@@ -272,6 +285,8 @@ def _parts(word: str) -> _Found:
         full = first_reading(word[2])
         second = full if full and weak and full[:-1] == weak[:-1] else weak
         return (first, first, second, second), "by parts"
+    if _is_doubled_verb(word):  # 走走停停: neither is weak, as it is in 走走
+        return tuple(first_reading(char) for char in word), "by parts"
     ours = _ours()
     final = _AT_END.get(word[-1]) if len(word) > 2 else None
     # best[end]: the cheapest cut of word[:end], its cost and its last part's start and readings
@@ -293,6 +308,12 @@ def _parts(word: str) -> _Found:
         pieces.append(readings)
         end = start
     return tuple(reading for piece in reversed(pieces) for reading in piece), "by parts"
+
+
+def _is_doubled_verb(word: str) -> bool:
+    """Whether two verbs are each said twice: 走走停停, but not 爸爸妈妈."""
+    doubled = len(word) == 4 and word[0] == word[1] and word[2] == word[3]
+    return doubled and part_of_speech(word[0])[:1] == part_of_speech(word[2])[:1] == "v"
 
 
 def _part(part: str) -> tuple[str | None, ...]:

@@ -7,7 +7,7 @@ from functools import cache
 from typing import Final
 
 from inference.frontend import units
-from inference.frontend.numerals import en_ordinal, roman, zh_cardinal, zh_digits, zh_number
+from inference.frontend.numerals import FILES, SERIAL, en_ordinal, roman, zh_cardinal, zh_digits, zh_number
 from inference.frontend.rules import Match, Rule, Table, after, before
 from inference.frontend.segment import HANZI
 from inference.frontend.words import Change
@@ -40,7 +40,8 @@ _COUNTED: Final = (
     "分钱|晚|夜|卡|任|盘|连|战(?![平胜败罢成])|室(?!内|外|友)|厅|卫(?!生|星)|厨|步|拍|抽|下|针|剂|拳|脚|眼|秒钟|斗|筐|篮|壶|罐|锅|勺|管|"
     "瓣|团|堆|捆|幕|圈|招|辈|餐|板|注(?!册|意|定|明|释|射|重|目|入|水|脚|解)|屉|笼|扎(?!实|根|啤)|坛|沓|摞|缕|簇|茬|匣|碟|贴|页(?!面|码|眉|脚)|尺(?!寸|码)|杆|跳|缸|盆(?!地|栽|景)|钵|星期|丈(?!夫|量)|毫升|"
     "车(?=相撞|追尾|道|均|连环|不同)|床(?=被|毯|褥|棉)|提(?=纸|抽|卷|牛奶|装)|荤|菜(?=[一两\\d])|男|女|大(?=\\d|一|两)|小(?=\\d)|听|打(?!印)|挂|记|处|伙|拨|排(?!名|行(?!业|动|驶|政|程)|放)|格(?!式)|助攻|抢断|盖帽|"
-    "篮板|失误|犯规|瓦|伏|安(?!全|卓|装)|赫兹|兆|毫克|微克|毫秒|像素|字节|马力|尼特|流明|转(?!发|账|机)|帧"
+    "篮板|失误|犯规|瓦|伏|安(?!全|卓|装)|赫兹|兆|毫克|微克|毫秒|像素|字节|马力|尼特|流明|转(?!发|账|机|人工|接|分机|客服|内线|语音|"
+    "\\d(?![\\d小分秒]))|帧"
 )
 """What 2 counts is 两."""
 _MEASURED: Final = (
@@ -114,7 +115,7 @@ _DIVING: Final = re.compile(
 )
 _DIVE_NEXT: Final = re.compile("”?(?:这[一个]跳|这[一个]动作|动作|的?难度|一跳|[和与、]\\d{3,4}[CD])")
 _ROOM_BEFORE: Final = re.compile(
-    r"(?:单元|[A-Za-z\d一二三四五六七八九十](?:号?[楼栋座幢教]|层|门|区)|宿舍|公寓|大厦|酒店|宾馆|"
+    r"(?:单元|[A-Za-z\d一二三四五六七八九十](?:\s?号?[楼栋座幢教]|层|门|区)|宿舍|公寓|大厦|酒店|宾馆|"
     r"房间|包厢|包间|办公楼|教学楼|住|搬到)[的，,\s]?$"
     r"|(?:教室|考场|会议室|病房|诊室|宿舍|房间)(?:[在是为：:]|[改换]到|号)?\s?$"
 )
@@ -122,7 +123,7 @@ _FLIGHT_BEFORE: Final = re.compile(
     r"(?:(?:航班|车次|[机车]票)[订买改签]+[的了到成]*|航班|车次|[乘搭]坐?|坐|改签|改乘|转乘|[高动]铁|列车)"
     r"号?[:：是为到了的]?\s?$"
 )
-_ROOM_ENDS: Final = re.compile(rf"\s?(?:{_MEASURED}|{_MONEY_WORD}|[千百]?[万亿])")
+_ROOM_ENDS: Final = re.compile(rf"\s?(?!门[口前外锁])(?:{_MEASURED}|{_MONEY_WORD}|[千百]?[万亿])")
 _QUOTED_NEXT: Final = re.compile("\\s?(?:[收大暴微续]?[涨跌]|停牌|复牌|封板|涨停|跌停|报收|[收开]盘|今日|股价)")
 """What a share does, whose code stands before: 贵州茅台600519收涨."""
 _LISTED: Final = re.compile("(?:股票|个股|证券|股份|基金|转债|ETF)[:：是为买卖]?\\s?$")
@@ -206,6 +207,10 @@ _CHANGED_NEXT: Final = re.compile("[升降涨减增跌提下上缩]")
 """Beside shares that change: 从1/3升到2/3."""
 _SHARED_NEXT: Final = re.compile(r"\s?(?:的|是|为|左右|以上|=|杯|英?寸|$)")
 _CHAT: Final = re.compile("(?:^|[，。！？、~～…“”\\s]|[哈啊呀了吧呢哦嘛啦的拜])$")
+_PRAISED: Final = re.compile(
+    "(?:操作|这[波把手]|技术|直接|简直|属实|真是?|[扣刷]|弹幕|满屏|一片|老铁|大佬|主播)(?:都是|全是)?\\s?$"
+)
+"""666 after these is praise: 这波操作666."""
 _CHAT_NEXT: Final = re.compile(
     "$|[，。！？~～…”\\s]|快乐|啊|了|的?礼物|表白|那天|这天|当天|情人节|红包|活动|笑|牛|真|太"
 )
@@ -237,8 +242,12 @@ _PRICED: Final = re.compile(r"[¥$€£]\s?[\d.,]++$")
 _NAMED_YEAR: Final = re.compile("[A-Za-z]{3,} $")
 _PAID_FOR: Final = re.compile(f"\\d(?:[元块]|美元)(?:起|/[{HANZI}]{{1,3}})$")
 """What is paid, and for what, where another slash says for how long: 30元/位/小时."""
+_PAID: Final = re.compile("(?:[\\d百千万亿零一二三四五六七八九十两]\\s?[元块角分]|美元)\\s?$")
+"""What is paid for something that is written in Latin letters: 3元/GB."""
 _OPERAND: Final = re.compile(r"[\w)）%]\s?$")
 
+_SIZE: Final = re.compile("(?<![A-Za-z])(?:X{0,4}[SL]|M|[二三四五六七八九\\d]X{1,2}L)$")
+"""The lower end of sizes: S-XL."""
 _WRITTEN: Final = re.compile("(?:[用是成写为和或改]|运算符)[了个]?\\s?[\"“‘'「]?$")
 """After these a sign is spoken of: 用>=而不是>."""
 _PLACED: Final = (
@@ -267,6 +276,10 @@ _NAMED: Final = {
 """What signs are called where a sign itself is spoken of: 按#号键, 不能含有“*”."""
 _QUOTE: Final = re.compile("[“\"‘'「]$")
 _MARKED: Final = re.compile("[带标有注按加用含以和与或、除拨入摁打了“]$")
+_DIALLED: Final = re.compile('(?:拨[打号]?|[键输]入|拨号键?|打)[“"]?\\s?$')
+"""What is done to a telephone's own code: 拨*#06#."""
+_KEY: Final = re.compile('(?:[按摁敲]|[键输]入|以|[后再]加)(?:一?[下个]|住|了)?[“"]?\\s?$')
+"""What is done to a key: 按#就行."""
 _TICKED: Final = re.compile("[打画划][了上个一“]{0,2}$")
 _SAID_BEFORE: Final = re.compile(rf"[{HANZI}\dA-Za-z”》」）)%]\s?$")
 _EQUATION: Final = re.compile(rf"[=＝等于][{HANZI}+×÷（）()\-]{{1,20}}$")
@@ -317,6 +330,12 @@ def _standard(match: Match) -> str:
 
 def _part(digits: str) -> str:
     return zh_cardinal(digits) if len(digits) < 3 else zh_digits(digits)
+
+
+def _version(match: Match) -> str:
+    """V1.12 is 一点十二, but V591.74 says its figures one by one."""
+    parts = match[1].split(".")
+    return "V" + "点".join(map(zh_digits if len(parts[0]) > 2 else _part, parts))
 
 
 def _chain(match: Match) -> str:
@@ -489,6 +508,11 @@ def _dive(match: Match) -> str | None:
     return f"{zh_digits(match[1])} {match[2]}"
 
 
+def _dialled(match: Match) -> str:
+    """What is dialled for a telephone's own services: *#06#."""
+    return "".join(_NAMED.get(char) or zh_digits(char, "幺") for char in match.group())
+
+
 def _festival(match: Match) -> str:
     """11.11 is 双十一, 6.18 六幺八, 5.1 五一."""
     month, day = match[1], match[2]
@@ -505,7 +529,8 @@ def _service(match: Match) -> str | None:
 
 def _chat(match: Match) -> str | None:
     """520, 2333, 666: what people mean by their sound, at the start of something said."""
-    if not before(match, _CHAT) or after(match, _MEASURE_NEXT):
+    praised = match.group().startswith("666") and before(match, _PRAISED)
+    if not (praised or before(match, _CHAT)) or after(match, _MEASURE_NEXT):
         return None
     sure = match.group().startswith(("233", "1314", "1551")) or len(match.group()) > 3
     return zh_digits(match.group()) if sure or after(match, _CHAT_NEXT) else None
@@ -768,6 +793,7 @@ def _table() -> Table:
              lambda m: zh_digits(m[1], "幺") if before(m, _ROOM_BEFORE) and not after(m, _ROOM_ENDS) else None),
         Rule("code", r"(?<=波音)(7\d7)-(\d00|\d\d?)(?!\d)",
              lambda m: f"{zh_digits(m[1])}杠{zh_cardinal(m[2])}", next="-"),
+        Rule("code", SERIAL, lambda m: _spelled(m.group()), next="a"),
         Rule("code", r"([1-6]\d{2,3})([A-D])(?![A-Za-z\d])",
              _dive, next="a"),
         Rule("code", r"(\d{4,5})(?=(?:H[SX]?|XT?|KF|U)(?![A-Za-z\d]))|(1\d{4})(?=[KF](?![A-Za-z\d]))"
@@ -877,6 +903,8 @@ def _table() -> Table:
         Rule("minus", r"-(?=\d)(?<![\dA-Za-z)）年月日点时分秒号%°]-)", _negative),
         Rule("range", r"(?:[-~～–]|—{1,2})\s?(?=(?:周|星期|礼拜)[一二三四五六日天])",
              lambda m: "到" if before(m, _WEEKDAY) else None),
+        Rule("range", r"[-~～–—](?=(?:\dX{1,2}|X{0,4})L(?![A-Za-z\d])|M(?![A-Za-z\d]))",
+             lambda m: "到" if before(m, _SIZE) else None),
         Rule("range", r"[~～](?=[一二三四五六七八九十])(?<=[一二三四五六七八九十两][~～])", lambda m: "到"),
         Rule("range", r"(?:[-~～–]|—{1,2})\s?(?=[\d¥$-])", lambda m: "到" if before(m, _RANGED) else None),
         Rule("power", rf"\^(-?\d{{1,3}})(?:\s?({_UNIT}))?(?:/({_UNIT}))?", _power),
@@ -888,6 +916,8 @@ def _table() -> Table:
              lambda m: _NAMED[m.group()] if before(m, _QUOTE) else None),
         Rule("key", r"[*#?!@&](?=号(?!楼|院|线|门|店|机))", lambda m: _NAMED[m.group()].removesuffix("号")),
         Rule("key", r"[*#](?=键)", lambda m: _NAMED[m.group()]),
+        Rule("key", r"\*(?<![A-Za-z\d*#]\*)#?\d{2,6}#", lambda m: _dialled(m) if before(m, _DIALLED) else None),
+        Rule("key", r"[*#](?!\s?[A-Za-z\d*#])", lambda m: _NAMED[m.group()] if before(m, _KEY) else None),
         Rule("key", r"[*#](?=[的为项处者标表代是结开重确返])(?![*#][^\n*#]{1,40}[*#])",
              lambda m: _NAMED[m.group()] if before(m, _MARKED) else None),
         Rule("key", r"√|×(?!\s?[\dA-Za-z])",
@@ -905,6 +935,7 @@ def _table() -> Table:
         Rule("sign", r"(?<![\w<>=/\"'-])([<>])(?=\d)(?![^<>\n]{0,40}>)", lambda m: _SYMBOLS[m[1]]),
         Rule("sign", r"([=<>×÷≈≠≤≥±*+])\s?(?=[-A-Za-z\d\(（])", _operator),
         Rule("sign", rf"\+(?=\s?[{HANZI}])(?<=[扣选买送][1-9]\+)", lambda m: "加"),
+        Rule("sign", rf"\+(?=\s?[{HANZI}][^，。；！？\n]{{0,40}}=\s?\d)", lambda m: "加"),  # 房租2800+水电150=2950
         Rule("sign", rf"\+(?=\s?[{HANZI}])(?<=[\dwkW万千百亿]\+)", lambda m: "多"),
         Rule("sign", r"\+(?=\d)|(?<=[A-Za-z\d百千万亿])\+", lambda m: "加"),
         Rule("sign", rf"\+\s?(?=[{HANZI}A-Za-z“《「（(])", lambda m: "加" if before(m, _SAID_BEFORE) else None),
@@ -931,21 +962,22 @@ def _table() -> Table:
         Rule("per", r"/(?=(?:1[KM]|百万|千)\s?(?:[Tt]oken|次|字))", lambda m: "每" if before(m, _PRICED) else None),
         Rule("per", rf"/({_UNIT})", lambda m: "每" + units.in_mandarin(m[1]) if before(m, _PRICED) else None),
         Rule("per", rf"/(?<=[元块米克斤升吨次万亿千百]/)({_UNIT})", lambda m: "每" + units.in_mandarin(m[1])),
+        Rule("per", r"/\s?(?=[KMGT]B?(?![A-Za-z])|[A-Z]?[a-z]{3,})", lambda m: "每" if before(m, _PAID) else None),
         Rule("per", r"/s(?![A-Za-z])(?<=[KMGTk][Bb]/s)", lambda m: "每秒"),
         Rule("slash", r"/\s?(?=\S)", lambda m: "、"),
         Rule("file name", r"\.(?=[a-z]{3})(?<![A-Za-z\d.\s]\.)", lambda m: "点"),
+        Rule("file name", rf"\.(?=(?:{FILES})(?![A-Za-z\d]))(?<=[\w）)]\.)", lambda m: "点"),
         Rule("file name", r"\.(?=[a-z\d])(?<=[A-Za-z\d]\.)", lambda m: "点"),
     ]  # fmt: skip
     letters = [
         Rule("code", r"([A-Z]{2,4})/([TZQ])[ -]?(\d{2,5}(?:\.\d{1,2})?)(?:-((?:19|20)\d\d))?(?![\d.]|-\d)", _standard),
         Rule("serial", r"([A-Z])2([A-Z])(?![A-Za-z\d])", lambda m: f"{m[1]} two {m[2]}"),
-        Rule("version", r"[vV](?:er)?\.?\s?(\d{1,9}(?:\.\d{1,9}){0,9})(?![A-Za-z\d])",
-             lambda m: "V" + "点".join(map(_part, m[1].split(".")))),
+        Rule("version", r"[vV](?:er)?\.?\s?(\d{1,9}(?:\.\d{1,9}){0,9})(?![A-Za-z\d])", _version),
         Rule("money", money, _money),
         Rule("abbreviation", r"[Nn][Oo]\.\s?(?=\d{1,9}号)", lambda m: ""),
         Rule("abbreviation", r"[Nn][Oo]\.\s?(?=\d)", lambda m: "number "),
         Rule("abbreviation", r"vs(?![A-Za-z])", lambda m: " versus "),
-        Rule("abbreviation", r"Ctrl(?![A-Za-z])", lambda m: "control"),
+        Rule("abbreviation", r"(Ctrl|Esc)(?![A-Za-z])", lambda m: {"Ctrl": "control", "Esc": "escape"}[m[1]]),
         Rule("unit", rf"(?<=每)({_UNIT})", lambda m: units.in_mandarin(m[1])),
         Rule("sharp", r"([CFJ])#", lambda m: m[1] + " sharp"),
         Rule("sign", r"([Cc])\+\+", lambda m: "C加加"),
@@ -959,6 +991,8 @@ def _table() -> Table:
         Rule("serial", r"([A-Z])\.(\d{3})(?![\d.])", lambda m: f"{m[1]}点{zh_digits(m[2])}"),
         Rule("code", r"([A-Z]{1,2})(\d{3,4})(?![\dA-Za-z])",
              lambda m: _letters(m[1]) + zh_digits(m[2], "幺") if before(m, _FLIGHT_BEFORE) else None),
+        Rule("range", r"(X{0,4}[SL]|M)\s?[-~～–—]\s?(?=\dX{1,2}L(?![A-Za-z\d]))", lambda m: f"{m[1]}到"),
+        Rule("code", SERIAL, lambda m: _spelled(m.group())),
         Rule("serial", r"([A-Za-z]++)(\d{1,2})-(\d{3,5})(?!\d|[.,]\d)",
              lambda m: f"{m[1]}{zh_cardinal(m[2])} {zh_digits(m[3])}"),
         Rule("serial", rf"([A-Za-z]++)-?({_N})-(\d++)(?=[A-Z](?![A-Za-z]))",
@@ -973,7 +1007,7 @@ def _table() -> Table:
     ]  # fmt: skip
     words = (
         r"[A-Z]{2,4}(?=/[TZQ][ -]?\d)"
-        r"|[A-Za-z]++(?=[-_ ·]?\d|\$\d|\.\s?\d|[+#])|[IVX]++(?![A-Za-z])|vs(?![A-Za-z])|Ctrl(?![A-Za-z])"
+        r"|[A-Za-z]++(?=[-_ ·]?\d|\$\d|\.\s?\d|[+#])|[IVX]++(?![A-Za-z])|vs(?![A-Za-z])|(?:Ctrl|Esc)(?![A-Za-z])"
         rf"|(?<=每)[A-Za-z]++|(?<={plate})[A-Z](?=[·• -]?[A-Z\d]{{5,6}}(?![A-Za-z\d]))"
     )
     return Table(

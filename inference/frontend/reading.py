@@ -199,9 +199,9 @@ _BY_PLACE: Final = frozenset(["heteronym", "letter-to-sound"])
 
 
 def _words_after(runs: tuple[Run, ...], number: int) -> str:
-    """The one or two English words of the same clause that follow the run."""
+    """The English words of the same clause that follow the run, three at most."""
     words: list[str] = []
-    for at in range(number, min(number + 2, len(runs) - 1)):
+    for at in range(number, min(number + 3, len(runs) - 1)):
         if runs[at].pause or runs[at + 1].lang != "en":
             break
         words.append(runs[at + 1].text)
