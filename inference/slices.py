@@ -16,6 +16,8 @@ SHORTEST_NS: Final = 100_000
 _SET_GET: Final = {"x86_64": (314, 315), "aarch64": (274, 275)}
 """Numbers of sched_setattr and sched_getattr, which the C library does not know."""
 _RESET_ON_FORK: Final = 1
+_USUAL_POLICIES: Final = (0, 3)
+"""SCHED_OTHER and SCHED_BATCH: under others the same field means something else, or nothing."""
 
 
 class _Attributes(ctypes.Structure):
@@ -34,11 +36,15 @@ class _Attributes(ctypes.Structure):
 
 
 def shorten() -> bool:
-    """Ask for the shortest slices for this thread; those that it starts have the usual ones. Whether they are so now:
-    where the system knows of no slices, nothing changes.
+    """Ask for the shortest slices for this thread; those that it starts have the usual ones. Whether they are so now.
+
+    Nothing changes where the system knows of no slices, and where somebody has given this thread precedence in another
+    way: what it starts would lose that.
     """
     attributes = _read()
-    if attributes is None:
+    if attributes is None or not attributes.runtime_ns or attributes.nice < 0:
+        return False
+    if attributes.policy not in _USUAL_POLICIES:
         return False
     attributes.size, attributes.runtime_ns = ctypes.sizeof(attributes), SHORTEST_NS
     attributes.flags |= _RESET_ON_FORK

@@ -14,7 +14,8 @@ from http import HTTPStatus
 from socket import socket
 from typing import Final
 
-from aiohttp import web
+from aiohttp import hdrs, web
+from aiohttp.http_parser import RawRequestMessage
 from aiohttp.web_protocol import RequestHandler
 
 from tts_server.address import customer, parse
@@ -49,15 +50,17 @@ class Connections:
 class Connection(RequestHandler):
     """One of them."""
 
-    __slots__ = ("_address", "_bounds", "_late", "heard")
+    __slots__ = ("_address", "_bounds", "_late", "_whole", "heard")
 
     def __init__(self, bounds: Connections, server: web.Server, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(server, loop=loop, **server._kwargs)  # noqa: SLF001  (as the server itself would)
         self._bounds = bounds
         self._late: asyncio.TimerHandle | None = None
         self._address = ""
+        self._whole = True
+        """Whether each piece so far was one request, neither less nor more: then nothing of another is left over."""
         self.heard = b""
-        """All bytes of the request that is being served; none, if they came in pieces, or others with them."""
+        """All bytes of the request that is being served, if `at_once` may come to know them."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Somebody is there; or one too many."""
@@ -75,14 +78,17 @@ class Connection(RequestHandler):
 
     def data_received(self, data: bytes) -> None:
         """Part of a request, or several."""
-        # between two requests: the last one is answered, and nothing of the next has been heard
-        between = self._late is None and self._waits and self._keepalive and 0 < len(data) <= HEARD_BYTES
-        if between and self._at_once(data):
+        between = self._whole and self._waits and self._keepalive and len(data) <= HEARD_BYTES
+        if between and data and self._at_once(data):
             return
+        before = self._request_count
         super().data_received(data)
-        if data:  # aiohttp itself gives us nothing when it has done with a request
-            self.heard = data if between else b""
-        if self._waits:
+        if data:  # aiohttp itself gives us nothing when a request has been taken
+            self._whole = self._whole and self._request_count == before + 1 and self._is_whole(data)
+            self.heard = data if between and self._whole and self._bounds.at_once is not _know_none else b""
+        if (
+            self._waits or not self._request_count
+        ):  # or what serves it has not begun, where bytes came with the connection
             self._give_time()  # the headers have begun, and not ended
         elif self._late is not None:
             self._late.cancel()
@@ -93,6 +99,14 @@ class Connection(RequestHandler):
         """Whether there is no request that is whole or is being served."""
         return self._waiter is not None and not self._waiter.done()
 
+    def _is_whole(self, data: bytes) -> bool:
+        """Whether the request that has just been found in a piece is all of it."""
+        message, payload = self._messages[-1]
+        if not isinstance(message, RawRequestMessage) or message.chunked or message.upgrade or not payload.is_eof():
+            return False
+        _, end, body = data.partition(b"\r\n\r\n")
+        return bool(end) and str(len(body)) == message.headers.get(hdrs.CONTENT_LENGTH, "0")
+
     def _at_once(self, data: bytes) -> bool:
         transport = self.transport
         if transport is None or transport.is_closing() or transport.get_write_buffer_size():
@@ -101,6 +115,11 @@ class Connection(RequestHandler):
             return False
         self._next_keepalive_close_time = self._loop.time() + self._keepalive_timeout
         return True
+
+    def _process_keepalive(self) -> None:
+        if self.transport is not None and self.transport.get_write_buffer_size():  # given at once, and still being sent
+            self._next_keepalive_close_time = self._loop.time() + self._keepalive_timeout
+        super()._process_keepalive()
 
     async def drained(self) -> None:
         """Wait until enough of what was written has been taken; ConnectionError if the connection is lost."""

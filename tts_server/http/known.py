@@ -205,9 +205,14 @@ class Known:
     async def answer(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """The middleware, to be the outermost: give a known request its answer, leave all others to the next one."""
         since_s = time.perf_counter()
-        found = self._find(request)
-        if found is None:
-            return await handler(request)
+        try:
+            found = self._find(request)
+            return await (handler(request) if found is None else self._answer(request, found, since_s))
+        finally:
+            if isinstance(request.protocol, Connection):
+                request.protocol.heard = b""  # with a text and a key in it
+
+    async def _answer(self, request: web.Request, found: _Found, since_s: float) -> web.StreamResponse:
         try:
             window = await self._enter(found.caller, found.characters)
         except BaseException as error:  # noqa: BLE001  (whatever it is: told, logged and counted as anywhere else)
@@ -371,7 +376,7 @@ def _heard(request: web.Request, body: bytes) -> bytes:
     connection, headers = request.protocol, request.headers
     if not isinstance(connection, Connection) or not _is_plain(request) or request.method != "POST":
         return b""
-    _, _, after_head = connection.heard.partition(b"\r\n\r\n")
+    _, _, after_head = connection.heard.partition(b"\r\n\r\n")  # a packed body is another than the one that was sent
     return (
         connection.heard
         if body and after_head == body and _OWN_ID not in headers and hdrs.EXPECT not in headers

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+import uvloop
 from aiohttp import web
 from aiohttp.test_utils import TestClient
 
@@ -531,6 +532,9 @@ async def test_a_body_may_not_be_longer_than_the_settings_say_however_short_that
     assert statuses == {"413" if spaced > 1024 else "200"}
 
 
+_BEGUN = f"POST /api/tts HTTP/1.1\r\nX-API-Key: {SECRET}\r\nX-Part: ".encode()
+
+
 class _Line:
     """A connection on which a request has been answered at once, and is again."""
 
@@ -570,17 +574,43 @@ async def line(serve: Serve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     line.writer.close()
 
 
-async def test_requests_that_come_in_one_piece_are_all_answered(line: _Line) -> None:
-    before, body = line.at_once, line.world
+async def test_requests_that_come_in_one_piece_are_all_answered_and_no_more_at_once(line: _Line) -> None:
+    before = line.at_once
     line.writer.write(line.request * 3)
     answers = [await line.answer() for _ in range(3)]
     assert len({body for _, body in answers}) == 1
     assert len({head for head, _ in answers}) == 3, "each has an id of its own"
-    assert line.at_once == before
     line.writer.write(line.request)
     assert (await line.answer())[1] == answers[0][1]
-    assert line.at_once == before + 1
-    assert not body.limiter._active
+    assert line.at_once == before
+    assert not line.world.limiter._active
+
+
+@pytest.mark.parametrize("spaced", [b"", b"\r\n", b"\r\n\r\n"])
+async def test_what_follows_a_request_and_a_part_of_another_is_no_request(line: _Line, spaced: bytes) -> None:
+    """Else it would be answered as somebody's whose key it lacks, and be known as his."""
+    before, known_before = line.at_once, len(_known(line.world)._heard)
+    rest = b"X-Rest: \r\n" + line.request.partition(b"\r\n")[2].replace(f"Bearer {SECRET}".encode(), b"none")
+    for _ in range(2):
+        reader, writer = await asyncio.open_connection("127.0.0.1", line.world.port)
+        for number, piece in enumerate((line.request, line.request + spaced + _BEGUN, rest, line.request)):
+            writer.write(piece)
+            if number != 1:
+                head = (await reader.readuntil(b"\r\n\r\n")).decode()
+                assert "HTTP/1.1 200 " in head, head
+                await reader.readexactly(int(head.partition("Content-Length: ")[2].split()[0]))
+            else:
+                head = (await reader.readuntil(b"\r\n\r\n")).decode()
+                await reader.readexactly(int(head.partition("Content-Length: ")[2].split()[0]))
+                for _ in range(20):
+                    await asyncio.sleep(0)
+        writer.close()
+    assert line.at_once - before <= 2, "the first of each connection at most"
+    stranger = await asyncio.open_connection("127.0.0.1", line.world.port)
+    stranger[1].write(line.request.replace(SECRET.encode(), b"tts_wrong"))
+    assert b" 401 " in await stranger[0].readline()
+    stranger[1].close()
+    assert len(_known(line.world)._heard) == known_before
 
 
 async def test_what_follows_a_part_of_a_request_is_no_request(line: _Line) -> None:
@@ -592,6 +622,66 @@ async def test_what_follows_a_part_of_a_request_is_no_request(line: _Line) -> No
     head, _ = await line.answer()
     assert "HTTP/1.1 200 " not in head  # without a key, for that is in the next request's headers or in none
     assert line.at_once == before
+
+
+def test_what_follows_bytes_that_came_with_the_connection_is_no_request() -> None:
+    """uvloop reads them before anything serves the connection."""
+    asked: list[bytes] = []
+    cut: list[str] = []
+
+    async def hello(_: web.Request) -> web.Response:
+        return web.Response(text="hello")
+
+    def at_once(_: Connection, heard: bytes) -> bool:
+        asked.append(heard)
+        return False
+
+    async def talk() -> None:
+        app = web.Application()
+        app.router.add_get("/", hello)
+        runner = web.AppRunner(app)
+        await runner.setup()
+        bound = socket.create_server(("127.0.0.1", 0))
+        await BoundedSite(runner, bound, Connections(0.5, 9, cut.append, lambda _: True, at_once), backlog=9).start()
+        lines = [socket.create_connection(bound.getsockname()) for _ in range(2)]
+        for line in lines:
+            line.sendall(b"GET / HTTP/1.1\r\n")  # it is there before the loop has seen anybody
+        reader, writer = await asyncio.open_connection(sock=lines[0])
+        for _ in range(20):
+            await asyncio.sleep(0)
+        for piece in (b"Host: a\r\n\r\n", b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"):
+            writer.write(piece)
+            assert b" 200 " in await reader.readuntil(b"\r\n\r\n")
+            await reader.readexactly(len("hello"))
+        assert not asked, "it has once been heard in pieces"
+        late, other = await asyncio.open_connection(sock=lines[1])
+        assert await late.read() == b"", "its headers are late"
+        assert cut == ["headers_late"]
+        writer.close()
+        other.close()
+        await runner.cleanup()
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(talk())
+
+
+async def test_a_connection_is_kept_while_what_was_given_at_once_is_sent(line: _Line) -> None:
+    name, value = _answer_of(line.world)
+    line.world.cache.memory.keep(name, value + bytes(7 << 20))
+    (connection,) = (one for one in line.world.client.server.runner.server.connections if isinstance(one, Connection))  # type: ignore[union-attr]
+    line.writer.write(line.request)
+    await line.reader.readuntil(b"\r\n\r\n")
+    connection._next_keepalive_close_time = 0.0
+    connection._process_keepalive()
+    assert connection.transport is not None
+    assert not connection.transport.is_closing()
+
+
+async def test_texts_and_keys_are_forgotten_with_their_answers(line: _Line) -> None:
+    (connection,) = (one for one in line.world.client.server.runner.server.connections if isinstance(one, Connection))  # type: ignore[union-attr]
+    line.writer.write(line.request.replace(b"Host: 127.0.0.1", b"Host: 127.0.0.1:1"))
+    await line.answer()
+    assert connection.heard == b""
 
 
 async def test_no_piece_of_a_request_is_taken_for_one(line: _Line) -> None:
