@@ -10,6 +10,7 @@ from functools import cache
 from typing import Final, NamedTuple
 
 from inference.frontend.hanzi import first_reading, rows
+from inference.frontend.senses import NUMERALS, REACH, SENSES, listed, suggests
 
 
 class Place(NamedTuple):
@@ -69,148 +70,13 @@ def reading(word: str, place: Place) -> tuple[tuple[str, ...], str] | None:
     if rule is not None:
         return tuple(rule(place).split()), "polyphone"
     text, at, end = place.text, place.at, place.end
-    if word == "得了" and _suggests(place):
+    if word == "得了" and suggests(place):
         return ("de2", "le5"), "polyphone"
     for readings, before, after, near in table:
         if before.ends(text, at) and after.begins(text, end) and near.within(text, at, end):
             return readings, "polyphone"
-    last = _told_by_sense(word, place)
-    return ((last,), "polyphone") if last else None
-
-
-def _told_by_sense(word: str, place: Place) -> str | None:
-    """The reading of 应, 率, 当, 中 and 卷 where no row of the table fits."""
-    if word == "应":
-        return "ying4" if _answers(place) else None
-    if word == "率":
-        return "lv4" if _is_rate(place) else "shuai4"
-    if word == "中":
-        return "zhong4" if _hits(place) else None
-    if word == "卷":
-        return _of_counted_rolls(place)
-    return "dang4" if word == "当" and _takes_for(place) else None
-
-
-def _answers(place: Place) -> bool:
-    """Whether somebody is complied with: 应|供应商|要求, 应|学校|的|盛情|邀请, but not 应|满足|下列|要求."""
-    for word in place.words[place.number + 1 : place.number + _REACH + 3]:
-        if word in {"邀", "约", "请"} and place.words[place.number + 1] != word:
-            return True  # 应老同学之约
-        if word.endswith(_WISHES):
-            return word not in _WISHES or word != place.after
-        if word not in _WISHED and place.tag(word)[:1] not in {*"nmqrjsxbk", ""} and place.tag(word) != "vn":
-            return False
-    return False
-
-
-_WISHES: Final = (
-    "要求",
-    "邀请",
-    "请求",
-    "号召",
-    "之邀",
-    "邀约",
-    "之约",
-    "之请",
-    "征召",
-    "召唤",
-    "呼吁",
-    "盛邀",
-    "需求",
-)
-_WISHED: Final = frozenset("的 之 盛情 热情 诚挚 友好 强烈 一致 广大 特别 再三 多次 紧急 联合 共同".split())
-"""What may stand before a wish that is complied with, beside whose it is."""
-
-
-def _suggests(place: Place) -> bool:
-    """Whether 得了 ends a suggestion: 要不搬到通州去得了, and not what can be done: 你去得了吗, 我一个人拿得了."""
-    text, at = place.text, place.at
-    if text[place.end] != "$" and not text.startswith(("吧$", "呗$", "啊$", "呀$"), place.end):
-        return False
-    before = text[:at]
-    if any(word in before for word in _CAPABLE):
-        return False
-    if before.endswith(_GONE) or any(word in before for word in _SUGGESTING):
-        return True
-    there = max(before.rfind("到"), before.rfind("上"), before.rfind("回"))
-    return before[-1] in "去来" and 0 < there < at - 2  # 搬到通州去得了
-
-
-_CAPABLE: Final = ("谁", "哪", "怎么", "咋", "难道", "能不能", "未必", "才", "不一定", "肯定", "一个人", "应该")
-_SUGGESTING: Final = ("要不", "干脆", "不如", "索性", "直接", "不行就", "大不了", "算我", "就算", "咱", "替我", "不然")
-_GONE: Final = tuple(
-    "回去 过去 出去 进去 上去 下去 回来 过来 出来 进来 下来 先走 先睡 先吃 一起去 一起走 一块去 一块儿去 一块走 "
-    "自己去".split()
-)
-"""Verbs that no 得了 makes possible: that would be 回得去."""
-
-
-def _is_rate(place: Place) -> bool:
-    """Whether 率 is how often what stands before is done: 复现|率, 接管|率|明显, but 主教练|率|国足."""
-    before, after = place.before, place.after
-    if len(before) < 2 or before in _INTENDED:
-        return False
-    tag = place.tag(before)
-    if tag[:1] == "v":
-        return True
-    leads = before[-1] in _LEADERS or tag[:1] == "r" or tag[:2] in {"nr", "ns"}
-    return not (leads or place.text.startswith(_LED, place.end)) and (not after or place.tag(after)[:1] in {*"advup"})
-
-
-_INTENDED: Final = frozenset("决定 打算 准备 计划 开始 继续 亲自 奉命 受命".split())
-"""Verbs that may stand before to lead: 决定|率|全家."""
-_LEADERS: Final = frozenset("长帅练员席理统王将皇帝使领师官记任裁校方队军国")
-_LED: Final = tuple("队 团 军 部 兵 众 师 全 一行 高级 强大 精 大军 大队 代表 旗下".split())
-"""Who leads, and whom: 董事长|率|高级代表团."""
-
-
-def _hits(place: Place) -> bool:
-    """Whether 中 says how many of so many shots hit: 三分球|三十二|中|十四, but not 三十二中十四个班."""
-    if place.before[-1:] not in _COUNTS:
-        return False
-    start = place.at
-    while place.text[start - 1] in _COUNTS:
-        start -= 1
-    if place.text[start - 1] in "投罚" and place.text[start - 2] in _COUNTS:
-        return True  # 十八罚十七中
-    near = place.text[max(0, place.at - _NEAR) : place.at]
-    return place.after[:1] in _COUNTS and any(shot in near for shot in _SHOTS)
-
-
-_COUNTS: Final = frozenset("零一二三四五六七八九十百全")
-_SHOTS: Final = ("投", "球", "罚", "射", "枪", "箭", "篮", "三分", "出手")
-_NEAR: Final = 10
-"""Characters before 中 that are looked at for shots."""
-
-
-def _of_counted_rolls(place: Place) -> str | None:
-    """How 卷 is read after a number: rolls of paper or cloth (juan3) where these are near, else volumes (juan4)."""
-    if place.text[place.at - 1] not in _NUMERALS:
-        return None
-    near = place.text[max(0, place.at - _NEAR_ROLLS) : place.end + 4]
-    return "juan3" if any(thing in near for thing in _ROLLED) else "juan4"
-
-
-_ROLLED: Final = tuple(
-    "纸 胶带 胶卷 保鲜膜 薄膜 垃圾袋 纱布 绷带 布 毛线 电线 电缆 网线 铁丝 地毯 面料 标签 提".split()
-)
-_NEAR_ROLLS: Final = 20
-"""Characters before 卷 that are looked at for what comes in rolls."""
-
-
-def _takes_for(place: Place) -> bool:
-    """Whether 当 takes something for something else: 把|配角|当|主角, 以|茶|当|酒, with no other verb between."""
-    behind = place.words[max(0, place.number - _REACH) : place.number]
-    if place.after and len(behind) > 1 and behind[-2] in {"拿", "以"} and place.tag(behind[-1])[:1] == "n":
-        return True
-    if not place.after or "把" not in behind:
-        return False
-    taken = behind[max(at for at, said in enumerate(behind) if said == "把") + 1 :]
-    return bool(taken) and not any(place.tag(said)[:1] == "v" for said in taken)
-
-
-_REACH: Final = 6
-"""Words between 把 and its verb that are looked at."""
+    told = SENSES[word](place) if word in SENSES else None
+    return (tuple(told.split()), "polyphone") if told else None
 
 
 @cache
@@ -218,7 +84,7 @@ def ambiguous() -> dict[str, tuple[tuple[str, ...], Callable[[Place], str] | Non
     """The words whose reading depends on their neighbours: each as a surname, its rule, its rows of the table."""
     return {
         word: (surnames().get(word, ()), _RULES.get(word), _table().get(word, ()))
-        for word in {*surnames(), *_RULES, *_table(), *_SONS}
+        for word in {*surnames(), *_RULES, *_table(), *_SONS, *SENSES}
     }
 
 
@@ -229,20 +95,9 @@ def surnames() -> dict[str, tuple[str, ...]]:
     return {name: tuple(reading.split("-")) for name, _, reading in pairs}
 
 
-def _listed(name: str) -> tuple[str, ...]:
-    """The words of `words.tsv` under that name."""
-    return _lists()[name]
-
-
-@cache
-def _lists() -> dict[str, tuple[str, ...]]:
-    pairs = (row.split("\t") for row in rows("words.tsv"))
-    return {name: tuple(words.split()) for name, words in pairs}
-
-
-_COURTESIES: Final = _Texts(_listed("courtesies"))
-_OFFICES: Final = _Texts(_listed("offices"))
-_OCCUPATIONS: Final = _Texts(_listed("occupations"))
+_COURTESIES: Final = _Texts(listed("courtesies"))
+_OFFICES: Final = _Texts(listed("offices"))
+_OCCUPATIONS: Final = _Texts(listed("occupations"))
 _SONS: Final = frozenset(
     f"{char}子"
     for char in "李王张刘陈杨赵黄周吴徐孙胡朱高林何郭马罗梁宋郑谢韩唐冯于董萧程曹袁邓许傅沈曾彭吕苏卢蒋蔡"
@@ -250,13 +105,13 @@ _SONS: Final = frozenset(
     "贺赖龚文柳肖"
 )
 """A surname and the first half of a given name, if one character more follows: 李子|涵. Else some are things."""
-_SECOND: Final = frozenset("".join(_listed("second")))
+_SECOND: Final = frozenset("".join(listed("second")))
 _MEETING: Final = _Texts("^ 和 与 跟 找 见 请 向 对 给 被 把 让 是 叫 陪 替 听 问 谢谢 感谢 欢迎 了 的".split())
 _RARE: Final = frozenset("那过干能相种员洗折句祭秘黑繁召藏乜")
 """Surnames that are far commoner as other words: 那老师 is that teacher."""
 _HOLDS_OFFICE: Final = frozenset("任曾解")
 """These come before a title as words of their own too: 任主任, 曾校长."""
-_GIVEN: Final = frozenset("".join(_listed("given")))
+_GIVEN: Final = frozenset("".join(listed("given")))
 """Characters that given names are made of; function words are left out."""
 _DONE: Final = frozenset("来成立发献问言论征求扬拥照理约行加超进顶闻通达安当先正直常可必须能得就应相真做长生用")
 """Of those, what a title may do or be: 主任曾来过."""
@@ -337,19 +192,19 @@ def _side(cell: str, classes: dict[str, list[str]]) -> _Texts:
     return _Texts([*texts, *(item for item in cell.split() if item not in classes)])
 
 
-_PRONOUNS: Final = frozenset(_listed("pronouns"))
-_ADVERBS: Final = frozenset(_listed("adverbs"))
-_ERRANDS: Final = frozenset(_listed("errands"))
+_PRONOUNS: Final = frozenset(listed("pronouns"))
+_ADVERBS: Final = frozenset(listed("adverbs"))
+_ERRANDS: Final = frozenset(listed("errands"))
 """Verbs with their object inside take no complement: 得 after them is must, as in 出门得带伞."""
-_THINGS: Final = frozenset(_listed("things"))
+_THINGS: Final = frozenset(listed("things"))
 _DEGREE: Final = frozenset("很太更非真最好不多有像怎那这挺够怪极够特快慢早晚高低")
-_GAINED: Final = _Texts(_listed("gained"))
+_GAINED: Final = _Texts(listed("gained"))
 
 _GAINED_ALONE: Final = frozenset("到 分 出 手 知 体 当 势 道 名 主 力 金 以 其 此 一分 一奖".split())
 """These only as whole words: 得|分, but not 得|分开."""
-_GAINING: Final = frozenset(_listed("gaining"))
+_GAINING: Final = frozenset(listed("gaining"))
 _ONLY_GAINING: Final = frozenset("独共净各焉安")
-_URGED: Final = _Texts(_listed("urged"))
+_URGED: Final = _Texts(listed("urged"))
 _SCORED: Final = frozenset("分票枚")
 _LENGTHS: Final = tuple(
     about + unit
@@ -361,23 +216,23 @@ _DOERS: Final = frozenset("客员者商户友民师迷们")
 """What people are called ends so, in words that the segmenter's dictionary does not mark: 访客得登记."""
 _NAMERS: Final = _DOERS | frozenset("名值码器键")
 """So end also the terms of a trade: 变量名得用英文."""
-_WINNERS: Final = frozenset(_listed("winners"))
+_WINNERS: Final = frozenset(listed("winners"))
 """Those who gain what is counted after 得: 亚军得五十万."""
-_MAY_GAIN: Final = _Texts(_listed("may_gain"))
+_MAY_GAIN: Final = _Texts(listed("may_gain"))
 _RECEIVING: Final = frozenset("分 可 能 各 均 中 共 将 应 会".split())
-_PAID: Final = _Texts(_listed("paid"))
+_PAID: Final = _Texts(listed("paid"))
 """What is paid out to somebody: 分得遗产, 可得补贴."""
-_AT_ONCE: Final = frozenset(_listed("at_once"))
+_AT_ONCE: Final = frozenset(listed("at_once"))
 """What is done at once or again is no complement: 驱动得重装."""
-_NEEDED: Final = frozenset(_listed("needed"))
+_NEEDED: Final = frozenset(listed("needed"))
 """What a complement never begins with, so that 得 before it is must: 救援得抓紧."""
-_AFFAIRS: Final = frozenset(_listed("affairs"))
+_AFFAIRS: Final = frozenset(listed("affairs"))
 _STEPS: Final = frozenset("靠 看 等 用 按 去 找 经 讲 请 派 由 走 打 跑 问 听 从 到 在 凭 拿".split())
 """What affairs take, in nobody's hands but ours: 胜利得靠团队."""
 _FOREMOST: Final = frozenset("先进 先后 先天 先锋 先知 先兆 先例 先烈".split())
 
 
-_EXTREMES: Final = frozenset(_listed("extremes"))
+_EXTREMES: Final = frozenset(listed("extremes"))
 """Complements, whatever stands before 得: 手机卡|得|要死."""
 
 
@@ -409,7 +264,7 @@ def _scores(text: str, at: int) -> bool:
     if text.startswith("十分", at) and text[at + 2] not in "$的了，、以":
         return False  # 保存得十分完好
     end = at
-    while text[end] in _NUMERALS or text[end] == "点":
+    while text[end] in NUMERALS or text[end] == "点":
         end += 1
     return end > at and text[end] in _SCORED and not text.startswith(("分钟", "分之"), end)
 
@@ -417,15 +272,29 @@ def _scores(text: str, at: int) -> bool:
 def _lasts(text: str, at: int) -> bool:
     """Whether a length of time follows: 调货得三天, but not 冷得一天比一天早."""
     end = at
-    while text[end] in _NUMERALS:
+    while text[end] in NUMERALS:
         end += 1
     return end > at and text.startswith(_LENGTHS, end) and not text.startswith(("一天比", "一年比", "一天天"), at)
+
+
+_MORE_OF: Final = ("多喝水", "多喝点", "多喝热水", "多休息", "多穿", "多睡", "勤洗手", "勤通风", "少吃", "少喝")
+"""What is advised, whatever stands before: 发烧|得|多喝水."""
+
+
+def _lasts_no_longer(place: Place) -> bool:
+    """Whether the clause ends with how long it takes: 从|这儿|走|得|二十分钟, but not 气|得|三天|没|吃."""
+    text, end = place.text, place.end
+    while text[end] in NUMERALS:
+        end += 1
+    if end == place.end:
+        return False
+    return any(text.startswith((f"{length}$", f"{length}吧$", f"{length}呢$"), end) for length in _LENGTHS)
 
 
 def _is_paid(place: Place) -> bool:
     """Whether somebody gains a sum or what is paid out: 亚军得五十万, 每年可得补贴."""
     before, after = place.before, place.after
-    if after[:1] in _NUMERALS and (before in _WINNERS or (before == "可" and _MAY_GAIN.ends(place.text, place.at))):
+    if after[:1] in NUMERALS and (before in _WINNERS or (before == "可" and _MAY_GAIN.ends(place.text, place.at))):
         return True
     return before in _RECEIVING and _PAID.begins(place.text, place.end)
 
@@ -444,10 +313,10 @@ def _comes_to(place: Place) -> bool:
     """Whether a sum is told: 四|减|二|得|二, 二三|得|六, but not 加二十得三百块."""
     text, at, end = place.text, place.at, place.end
     behind = text[max(0, at - _SUM) : at]
-    if behind[-1] not in _NUMERALS or (behind[-3:-2] != "^" and not any(sign in behind for sign in "加减乘除")):
+    if behind[-1] not in NUMERALS or (behind[-3:-2] != "^" and not any(sign in behind for sign in "加减乘除")):
         return False
     told = end
-    while text[told] in _NUMERALS or text[told] in "点负":
+    while text[told] in NUMERALS or text[told] in "点负":
         told += 1
     return told > end and text[told] in "$再又加减乘除的了吧"
 
@@ -456,10 +325,55 @@ _SUM: Final = 12
 """Characters before 得 that are looked at for what is done to a number."""
 
 
+def _counts_noun(place: Place) -> bool:
+    """Whether what stands before 得 is counted, and so no verb: 挑|一担|水|得|走|四里, 坛|口|得|常|添水."""
+    tag, before = place.tag(place.before)[:1], place.before
+    of = place.tag(place.words[place.number - 2]) if place.number > 1 else ""
+    if before[-1:] in _COUNTED and (tag in {"q", "i"} or before[0] in NUMERALS):
+        return True
+    if place.number > 2 and place.words[place.number - 2] in _MEASURES:
+        of = "q" if place.tag(place.words[place.number - 3])[:1] in {"r", "m"} else of  # 这|条|路
+    return tag == "n" and of in {"m", "q", "mq"} and before != "气"
+
+
+_MEASURES: Final = frozenset(listed("measures"))
+
+
+def _is_no_subject(place: Place) -> bool:
+    """Whether what stands before 得 looks like a noun and is done or felt: 嗓子疼, 孩子|号, 病|得|一个月|没|上班."""
+    before, text = place.before, place.text
+    if before == "号":
+        return place.text[place.at - 2] in "子她他娃儿妈人"
+    if before == "病":
+        return "没" in text[place.end : place.end + 8]
+    return before in {"玩儿", "孩子气", "书写", "歌唱"} or before[-1:] in {"疼", "痛", "痒"}
+
+
+_COUNTED: Final = frozenset("口盒瓶壶箱桶碗水茶酒油面饭菜跤趟架")
+
+
+def _is_prescribed(place: Place) -> bool:
+    """Whether a person says what must be done: 大夫|说|得|忌口, 老师|说|得|家长|签字, but not 他|说|得|有道理."""
+    before, after, number = place.before, place.after, place.number
+    who = place.words[number - 2] if number > 1 else ""
+    tells = who in _TELLING or place.tag(who) == "vn" or place.tag(who)[:1] in {"n", "j"}
+    if not tells or before not in {"说", "讲"}:
+        return False
+    if after in _HOW_SAID or (after[:1] in _DEGREE and after not in _IN_TIME) or place.words[-1] == "了":
+        return False
+    verb = place.tag(after)[:1] in {*"vnmt"} or (len(after) == 3 and place.tag(after[0])[:1] == "v")  # 打官司
+    return verb or after in _IN_TIME
+
+
+_IN_TIME: Final = frozenset(listed("in_time"))
+_TELLING: Final = frozenset("导航 通知 公告 规定 群里 上面 提示".split())
+_HOW_SAID: Final = frozenset(listed("how_said"))
+
+
 def _de(place: Place) -> str:
     """得: gained (de2), must (dei3), or before a complement (de5)."""
     text, end, before, after = place.text, place.end, place.before, place.after
-    ranked = text.startswith("第", end) and text[end + 1] in _NUMERALS and before not in _ADVERBS  # 小李得第一名
+    ranked = text.startswith("第", end) and text[end + 1] in NUMERALS and before not in _ADVERBS  # 小李得第一名
     if (
         _comes_to(place)
         or _is_paid(place)
@@ -473,10 +387,11 @@ def _de(place: Place) -> str:
     pointed = place.number > 1 and place.words[place.number - 2] in _POINTED
     leads = leads or (pointed and place.tag(before)[:2] in _OF_THINGS)  # 这个变量得加锁
     leads = leads or before == "的" or (before == "了" and after not in {"", "啊", "吗", "呀", "吧"})
-    leads = leads or (before[-1:] == "着" and after[:1] in {*"有先去等"})  # 摸着得有四十度
-    leads = leads or _BEFORE_MUST.ends(text, place.at) or (len(before) > 1 and before[-1] in _NAMERS)
+    leads = leads or (before[-1:] == "着" and after[:1] in {*"有先去等用找换"})  # 摸着得有四十度
+    leads = leads or before == "员" or _BEFORE_MUST.ends(text, place.at) or (len(before) > 1 and before[-1] in _NAMERS)
     leads = leads or (before == "上" and place.number > 1 and place.tag(place.words[place.number - 2])[:1] in {*"nrs"})
-    leads = leads and before != "玩儿"
+    leads = leads or _counts_noun(place)
+    leads = leads and not _is_no_subject(place)
     gained = text.startswith(_CONCLUDED, end)
     gained = gained or after in _GAINED_ALONE or (_GAINED.begins(text, end) and not text.startswith("空腹", end))
     goes = len(before) == 1 and after in _DIRECTIONS and not leads  # 停得下来, 答得上来
@@ -495,22 +410,25 @@ def _de(place: Place) -> str:
     ):
         return "de2"
     told = before in {"说", "要求", "通知"} and after[:1] in {*"返换等去先交找补花提预重降升减增控停戒留办签排改"}
+    told = told or text.startswith(_MORE_OF, end) or _is_prescribed(place) or _lasts_no_longer(place)
     told = told or (before == "准" and place.tag(after)[:1] == "v" and after not in _STRIKING)  # 一乱准得撞栏
     told = told or (before[-1:] == "得" and not gained)  # 觉得得问问
-    if told or _is_due(place) or text.startswith("好几", end) or (after and before and place.tag(after) == "t"):
+    told = told or (before != "" and after not in {"", "清"} and place.tag(after) == "t")
+    if told or _is_due(place) or text.startswith("好几", end):
         return "dei3"  # 售后说得返厂, 换屏得好几百, 快递得明天到
     if not after or not leads:
         return "de5" if before else "de2"  # 得,又白忙了
     degree = after[0] in _DEGREE and not _URGED.begins(text, end)
-    degree = degree and not (after == "有" and text[end + 1] in _NUMERALS)  # 他家得有三辆车
+    degree = degree and not (after == "有" and text[end + 1] in NUMERALS)  # 他家得有三辆车
     # 估计|得|更|充分 is a complement; 估计|得|更|多|人 is a guess at what must be done
     next_but_one = "".join(place.words[place.number + 2 : place.number + 3])
     reckoned = before in {"估计", "估量"} and place.tag(next_but_one)[:1] == "a"
-    degree = degree and (reckoned or before not in {*_ADVERBS, *_PRONOUNS, "了", "的"}) and place.tag(before) != "t"
+    led = led or before in {"了", "的"} or place.tag(before) == "t"
+    degree = degree and not (led and (place.tag(before) == "t" or not reckoned))
     return "de5" if before and degree else "dei3"
 
 
-_MANNERS: Final = frozenset(_listed("manners"))
+_MANNERS: Final = frozenset(listed("manners"))
 """Adverbials that the segmenter's dictionary marks as names, or that stand before a comma: 安静地, 相反地，."""
 _MORE: Final = frozenset("更 更加 尽 越来越".split())
 _RAISED: Final = frozenset("更 更加 最 很 太 越 越来越 更为 较 尽 挺 再 如此 这么 那么 非常 极 十分 不 稍 略".split())
@@ -548,8 +466,19 @@ def _di(place: Place) -> str:
 
 _MUCH_LONGER: Final = ("了一截", "了一大截", "了半截", "了一倍", "了两倍", "了几倍", "了不止", "了$")
 """After these a thing is long and has not grown: 比那根长了一截."""
-_AFTER_GROWN: Final = _Texts(_listed("after_grown"))
-_LONG_BEFORE: Final = _Texts(_listed("long_before"))
+_AFTER_GROWN: Final = _Texts(listed("after_grown"))
+_LONG_BEFORE: Final = _Texts(listed("long_before"))
+
+
+def _measured(text: str, at: int) -> bool:
+    """Whether so many metres follow: 东西长一百二十米."""
+    end = at
+    while text[end] in NUMERALS or text[end] in "点多来":
+        end += 1
+    return end > at and text.startswith(_METRES, end)
+
+
+_METRES: Final = ("米", "公里", "千米", "厘米", "毫米", "里", "丈", "尺", "寸", "海里", "英里", "英尺")
 
 
 def _chang(place: Place) -> str:
@@ -563,37 +492,39 @@ def _chang(place: Place) -> str:
         ("大", "高", "胖", "牙", "毛", "草", "个", "肉", "记性", "心眼", "脑子", "见识", "教训"), end
     ):
         return "zhang3"
-    aged = text[end] in _NUMERALS and text.startswith("岁", end + 1)  # 他比我长两岁
+    aged = text[end] in NUMERALS and text.startswith("岁", end + 1)  # 他比我长两岁
     if aged or (place.before == "又" and text[end] in "了着高大胖出"):
         return "zhang3"
-    if _LONG_BEFORE.ends(text, at) or not place.after:
+    inside = text[at - 1] == "里" and text[at - 2] not in NUMERALS | {"公", "英", "海", "华"}  # 嘴里长溃疡
+    if (_LONG_BEFORE.ends(text, at) and not inside) or not place.after:
         return "zhang3" if place.before in {"疯", "猛", "学", "见", "师", "兄"} else "chang2"
-    if text.startswith(("期", "达", "得多", "一点", "一些", "了点", "了一点", "了些", "过头", *_MUCH_LONGER), end):
+    if _measured(text, end) or text.startswith(
+        ("期", "达", "得多", "一点", "一些", "了点", "了一点", "了些", "过头", *_MUCH_LONGER), end
+    ):
         return "chang2"
     return "zhang3" if _AFTER_GROWN.begins(text, end) else "chang2"
 
 
 _NAMED: Final = frozenset("成作以名定视称认变分设改列选译最被命封聘任评誉转化合并奉尊即意拜折换算降升约宽深厚重距均误")
-_NUMERALS: Final = frozenset("零一二三四五六七八九十百千万亿两负第半几")
-_FOR: Final = frozenset(_listed("for"))
-_FOR_WHAT: Final = _Texts(_listed("for_what"))
-_BE_WHAT: Final = frozenset(_listed("be_what"))
-_BE_WHOM: Final = _Texts(_listed("be_whom"))
+_FOR: Final = frozenset(listed("for"))
+_FOR_WHAT: Final = _Texts(listed("for_what"))
+_BE_WHAT: Final = frozenset(listed("be_what"))
+_BE_WHOM: Final = _Texts(listed("be_whom"))
 """为人低调: what one is like. The segmenter makes two words of it."""
-_CORES: Final = frozenset(_listed("cores"))
+_CORES: Final = frozenset(listed("cores"))
 """What something is taken for: 以经济建设为中心."""
-_FOR_AFTER: Final = frozenset(_listed("for_after"))
-_WHATS: Final = frozenset(_listed("whats"))
+_FOR_AFTER: Final = frozenset(listed("for_after"))
+_WHATS: Final = frozenset(listed("whats"))
 """Qualities and the like, of which it is told what they are: 主题为环境保护."""
 _OF_WHATS: Final = frozenset("率值额费龄址价型号码积")
 _SERVED: Final = frozenset("名位家户所个人对支只届批群些")
 """Measures of people and the like, who may be done something for: 为三万名患者提供服务, but 为三天."""
-_DEEDS: Final = frozenset(_listed("deeds"))
+_DEEDS: Final = frozenset(listed("deeds"))
 """What is done for somebody, where the segmenter's dictionary does not mark the word as a verb."""
 _KNOWN: Final = frozenset("熟知 知晓 诟病 称道 称颂 传颂 乐道 津津乐道 熟悉 不知 不齿 唾弃".split())
-_DEVOTED: Final = frozenset(_listed("devoted"))
+_DEVOTED: Final = frozenset(listed("devoted"))
 """What stands before 为 only where something is done for somebody."""
-_RANKS: Final = frozenset(_listed("ranks"))
+_RANKS: Final = frozenset(listed("ranks"))
 _AFTER_DEED: Final = frozenset("了 过 着 一次 一些 出 到 起 上 完 好".split())
 _AHEAD: Final = 16
 """Words looked at after 为 for what is done."""
@@ -620,7 +551,7 @@ def _wei(place: Place) -> str:
         return "wei4"
     if after in _CORES and "以" in place.words[max(0, place.number - _AHEAD) : place.number]:
         return "wei2"
-    counted = after[:1] in _NUMERALS and place.tag(after)[:1] != "n"  # 为三天, but 为百姓
+    counted = after[:1] in NUMERALS and place.tag(after)[:1] != "n"  # 为三天, but 为百姓
     if quality or not after or (counted and not _counts_people(place)):
         return "wei2"
     people = before[-1:] == "们"
@@ -631,7 +562,7 @@ def _wei(place: Place) -> str:
 
 def _counts_people(place: Place) -> bool:
     text, end = place.text, place.end
-    while text[end] in _NUMERALS or text[end] in "多余来点":
+    while text[end] in NUMERALS or text[end] in "多余来点":
         end += 1
     return text[end] in _SERVED
 
@@ -670,10 +601,14 @@ _CLAUSE_ENDS: Final = frozenset("时 后 之后 以后 前 之前 并 并且 再
 def _huan_gei(place: Place) -> str:
     """还给: given back (huan2), or also done for somebody (hai2), which is told by what is done: 还给|每个|村|配|了."""
     words, number = place.words, place.number
-    if not place.after or not _HANDED.isdisjoint(words[max(0, number - _REACH) : number]):
+    if not place.after or not _HANDED.isdisjoint(words[max(0, number - REACH) : number]):
         return "huan2 gei3"
-    if place.after == "了" and place.text[place.end + 1] in _NUMERALS:
+    if place.after == "了" and place.text[place.end + 1] in NUMERALS:
         return "hai2 gei3"  # 还给了一张黄牌: to whom, is not said
+    if place.after == "了" and number + 3 == len(words):
+        return "huan2 gei3"  # 还给了失主
+    if place.after == "不":
+        return "hai2 gei3"  # 还给不给
     for at in range(number + 1, min(len(words), number + _AHEAD)):
         if words[at] in _CLAUSE_ENDS:
             break

@@ -49,6 +49,8 @@ _CHILD: Final = frozenset(
 _RHOTIC_INSIDE: Final = tuple(
     "玩儿 哪儿 这儿 那儿 点儿 会儿 块儿 事儿 劲儿 味儿 今儿 明儿 昨儿 后儿 前儿 哥儿 爷儿 娘儿 姐儿".split()
 )
+_DOUBLED_AS_NOUNS: Final = frozenset("画画 剪剪 唱唱 跳跳 停停 打打 闹闹 缝缝 补补 拉拉 扯扯 敲敲 删删 改改".split())
+"""The second halves of what is done by turns: 涂涂|画画, 修修|补补."""
 _KEEPS_ZI: Final = frozenset(
     "男女电原分孔庄孟弟父母王太公君才量离质中粒光因棋莲松鱼卵精核介游浪学赤天世仙西臣逆孝独长次养义夫诸骄之童亲瓜生家"
     "其庶嫡继皇玉荀韩墨老墓贵质甲游弃荪内枸附女商餐杏梅竹虾胶超强轻重反费玻声双五孺庚壬丙戊望爱教龙圣国二配算振端素智竖樟贼多"
@@ -75,7 +77,7 @@ def _words_of_short(run: str) -> tuple[list[Spelling], list[str]]:
 def _words_of(run: str) -> tuple[list[Spelling], list[str]]:
     text = simplified(run)
     words = _cut(text)
-    if any(map(eq, words, words[1:])):
+    if any(map(eq, words, words[1:])) or not _DOUBLED_AS_NOUNS.isdisjoint(words):
         words = _join_doubled(words)
     if "儿" in text:
         words = _join_rhotic(words)
@@ -230,6 +232,8 @@ def _join_doubled(words: list[str]) -> list[str]:
             joined.append(word)
         if joined[-2:-1] == joined[-3:-2] and _is_doubled_verb("".join(joined[-3:])):
             joined[-3:] = ["".join(joined[-3:])]  # 织|织|拆拆
+        elif joined[-1] in _DOUBLED_AS_NOUNS and _is_doubled_verb("".join(joined[-2:])):
+            joined[-2:] = ["".join(joined[-2:])]  # 涂涂|画画
     return joined
 
 
@@ -313,7 +317,9 @@ def _parts(word: str) -> _Found:
 def _is_doubled_verb(word: str) -> bool:
     """Whether two verbs are each said twice: 走走停停, but not 爸爸妈妈."""
     doubled = len(word) == 4 and word[0] == word[1] and word[2] == word[3]
-    return doubled and part_of_speech(word[0])[:1] == part_of_speech(word[2])[:1] == "v"
+    if not doubled or part_of_speech(word[0])[:1] != "v":
+        return False
+    return word[2:] in _DOUBLED_AS_NOUNS or part_of_speech(word[2])[:1] == "v"
 
 
 def _part(part: str) -> tuple[str | None, ...]:
