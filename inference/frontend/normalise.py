@@ -12,8 +12,12 @@ from dataclasses import dataclass
 from functools import lru_cache, partial
 from typing import Final
 
-from inference.frontend import addresses, english_numbers, mandarin_numbers, shorthand
+from inference.frontend import addresses, shorthand
+from inference.frontend.english_figures import table as english_figures
+from inference.frontend.english_figures.abbreviations import join_abbreviations
 from inference.frontend.hanzi import simplified
+from inference.frontend.mandarin_figures import table as mandarin_figures
+from inference.frontend.mandarin_figures.codes import STATUS
 from inference.frontend.numerals import en_digits, zh_digits
 from inference.frontend.rules import note
 from inference.frontend.segment import HANZI
@@ -36,7 +40,7 @@ _FULL_WIDTH: Final = re.compile("[\uff01-\uff5e\u3000]+")
 # Between hanzi and Chinese punctuation: a stretch that may be English.
 _BORDERS: Final = rf"{HANZI}，。！？；：、（）“”《》「」『』【】\n"
 _STRETCH: Final = re.compile(rf"(?<![^{_BORDERS}])[^{_BORDERS}A-Za-z]*+[A-Za-z][^{_BORDERS}]*+")
-_ANSWER: Final = re.compile(rf"\s?[1-5]\d\d\s(?:{mandarin_numbers.STATUS})")
+_ANSWER: Final = re.compile(rf"\s?[1-5]\d\d\s(?:{STATUS})")
 """What a server answers is no English phrase, whose figures would be English: 404 Not Found."""
 _WORD: Final = re.compile(r"(?<![A-Za-z\d.@/_-])[A-Za-z]+(?:'[a-z]+)?(?![A-Za-z@/_-]|\.[A-Za-z])")
 _PLAIN_WORD: Final = re.compile(r"(?<![A-Za-z\d.@/_-])[a-z]{2,}(?![A-Za-z@/_-]|\.[A-Za-z])")
@@ -216,11 +220,11 @@ def _noted(rule: str, after: str, changes: list[Change], match: re.Match[str]) -
 
 def _say(text: str, lang: Language, changes: list[Change]) -> str:
     text = addresses.say(text, lang, changes)
-    text = english_numbers.join_abbreviations(text, changes)
+    text = join_abbreviations(text, changes)
     if not _FIGURES.search(text):
         return text
     if lang == "en":
-        return english_numbers.say(text, changes)
+        return english_figures.say(text, changes)
     seen = simplified(text)
     mixed = len(_PLAIN_WORD.findall(text)) > len(_HANZI.findall(text)) > 0
     said: list[str] = []
@@ -229,10 +233,10 @@ def _say(text: str, lang: Language, changes: list[Change]) -> str:
         if _ANSWER.match(match.group()):
             continue
         if _FIGURES.search(match.group()) and _is_english(match.group()[:_ENOUGH], mixed=mixed):
-            said.append(mandarin_numbers.say(text, changes, seen, at, match.start()))
-            said.append(english_numbers.say(text, changes, seen, match.start(), match.end()))
+            said.append(mandarin_figures.say(text, changes, seen, at, match.start()))
+            said.append(english_figures.say(text, changes, seen, match.start(), match.end()))
             at = match.end()
-    said.append(mandarin_numbers.say(text, changes, seen, at))
+    said.append(mandarin_figures.say(text, changes, seen, at))
     return "".join(said)
 
 

@@ -13,18 +13,6 @@ _ZH_GROUPS: Final = ("", "万", "亿", "万亿")
 _LONGEST: Final = 15
 """Digits of the longest number read as a quantity; a longer one is a code and is read digit by digit."""
 
-SERIAL: Final = (
-    r"(?=[A-Z\d]{8,20}(?![A-Za-z\d]))"
-    r"(?![A-Z\d]*(?:JQZ|\d(?:[GTMK]B|[GMK]?HZ|[MC]M|KG|ML|MAH|PRO|MAX|PLUS|ULTRA)(?![A-Z])))"
-    r"(?:(?:[A-Z]++\d++){2,9}+[A-Z]*+|(?:\d++[A-Z]++){2,9}+\d*+)"
-)
-"""A code of letters and figures by turns: 5CD2104KQZ. JQZ begins what stands for a word whose phones are given."""
-FILES: Final = (
-    "JPE?G|PNG|GIF|BMP|HEIC|RAW|CR2|ARW|NEF|DNG|SVG|PSD|PDF|DOCX?|XLSX?|PPTX?|TXT|CSV|ZIP|RAR|MP[34]|MOV|AVI|MKV|WAV|"
-    "FLAC|APK|EXE|ISO|DLL|DMG|MSI|BAT|HTML?|XML|JSON|INI|LOG|BAK"
-)
-"""How the names of files end, as cameras and Windows write them: IMG_2041.JPG."""
-
 _EN_DIGITS: Final = tuple("zero one two three four five six seven eight nine".split())
 _EN_SPACED: Final = {ord("0") + value: f" {name}" for value, name in enumerate(_EN_DIGITS)}
 _EN_TEENS: Final = tuple("ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen".split())
