@@ -247,7 +247,7 @@ def test_sentences_kept_apart_are_read_aright() -> None:
     for line in wrong:
         print(f"{line.text}\n  expected {line.expected}\n  read     {_read_as(line.text)}")
     share = 1 - len(wrong) / len(lines)
-    assert share >= 0.94, f"{len(wrong)} of {len(lines)} sentences have an error, which leaves {share:.1%}"
+    assert share >= 0.97, f"{len(wrong)} of {len(lines)} sentences have an error, which leaves {share:.1%}"
 
 
 def _right(line: Line) -> bool:
