@@ -19,7 +19,7 @@ import pyworld
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from inference.frontend.phones import Phone, is_pause
+from inference.frontend.phones import PHONES, Phone, is_pause
 from training import corpus
 from training.espeak import SAMPLE_RATE_HZ
 from training.teacher import SPEAKERS, Speaker, Spoken, Unspeakable, speak
@@ -28,6 +28,7 @@ HOP: Final = 256
 LOUDNESS_LUFS: Final = -22.0  # leaves the loudest peak of the teacher under −2 dB
 _PITCH_RANGE_HZ: Final = {"female": (85.0, 520.0), "male": (50.0, 230.0)}
 _SHARD: Final = 200
+_IS_ENGLISH: Final = np.array([name.isupper() for name in PHONES])
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +43,11 @@ class Utterance:
     speaker: int
     plain: bool  # the teacher's own rate and pitch: only such sentences teach durations and pitch
     number: int
+
+    @property
+    def english(self) -> float:
+        """The share of English among its phones."""
+        return float(_IS_ENGLISH[self.ids[:, 0]].mean())
 
 
 def utterance(phones: tuple[Phone, ...], speaker: int, spoken: Spoken, *, plain: bool, number: int) -> Utterance:

@@ -35,6 +35,10 @@ PEAK_RATE_BEGUN: Final = 1.5e-3
 WARM_UP: Final = 300
 AVERAGING: Final = 0.9985  # of the weights; half of the average is the last 460 steps
 CHECKPOINT_EVERY: Final = 500
+ENGLISH: Final = 2.0
+"""How much oftener an English sentence is heard than a Mandarin one: its sounds follow each other more freely, and are
+learnt more slowly.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,9 +98,11 @@ def batches(utterances: list[Utterance], seed: int, first_step: int, stride: int
     The batch of a training step depends on the seed and the step's number alone, so training can resume.
     """
     step = first_step
+    shares = np.array([1 + one.english * (ENGLISH - 1) for one in utterances])
+    shares /= shares.sum()
     while True:
         rng = np.random.default_rng((seed, step))
-        chosen = [utterances[index] for index in rng.integers(len(utterances), size=BATCH)]
+        chosen = [utterances[index] for index in rng.choice(len(utterances), size=BATCH, p=shares)]
         first = [int(rng.integers(max(1, len(one.log_f0) - WINDOW + 1))) // stride * stride for one in chosen]
         yield collate(chosen, first, WINDOW)
         step += 1
