@@ -45,7 +45,7 @@ class WorkerSpec:
     """Where it may run; where it was started, if empty."""
     nice: int = 0
     """How much it gives way to the server's event loop, which must wake at once."""
-    at_once: bool = False
+    short_slices: bool = False
     """Whether it gets a core as soon as it has work, in mid-slice of a nicer one."""
     load: Callable[[WorkerSpec], Engine] | None = None
     """A function of a module, for other engines than the pack's own."""

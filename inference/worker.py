@@ -77,7 +77,7 @@ def run_worker(spec: WorkerSpec, address: Address) -> None:
         worker = Worker(engine, channel)
         worker.warm_up()
         os.nice(spec.nice)  # from here on others come first; until here they wait for us
-        if spec.at_once:
+        if spec.short_slices:
             slices.shorten()
         worker.run()
     except _HostGoneError:

@@ -23,9 +23,11 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--voices", type=Path, default=VOICES, help="where the packs go (default: voices)")
     parser.add_argument("--minutes", type=float, default=math.inf, help="end the training schedule after so long")
     parser.add_argument("--begin", type=Path, help="packs whose weights to begin with (default: random ones)")
+    parser.add_argument("--finish", action="store_true", help="train for a last stretch what checkpoints there are")
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args(arguments)
-    plan = SMOKE if options.step == "smoke" else Plan(seed=options.seed, minutes=options.minutes, begin=options.begin)
+    given = Plan(seed=options.seed, minutes=options.minutes, begin=options.begin, finish=options.finish)
+    plan = SMOKE if options.step == "smoke" else given
     voices = options.folder / "voices" if options.step == "smoke" else options.voices
     if options.step in {"all", "data", "smoke"}:
         make_data(options.folder, plan)

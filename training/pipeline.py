@@ -30,6 +30,7 @@ class Plan:
     seed: int = 1
     minutes: float = math.inf
     begin: Path | None = None
+    finish: bool = False
 
 
 SMOKE: Final = Plan(sentences=8, held_out=4, steps=(("light", 6),))
@@ -59,6 +60,7 @@ def _train_one(folder: Path, plan: Plan, size: str, steps: int) -> None:
         seed=plan.seed,
         minutes=plan.minutes,
         pack=plan.begin / size if plan.begin else None,
+        finish=plan.finish,
     )
 
 

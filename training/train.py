@@ -32,6 +32,11 @@ WINDOW: Final = 128  # frames: 1.5 s, so that a tenth of them at most see the wi
 PEAK_RATE: Final = 3e-3
 PEAK_RATE_BEGUN: Final = 1.5e-3
 """Where nothing is random any more at the start."""
+PEAK_RATE_FINISH: Final = 8e-4
+"""Of a last stretch, which begins with the average that the one before it came to."""
+MEL_WEIGHT: Final = 4.0
+MEL_WEIGHT_FINISH: Final = 6.0
+"""In the last stretch, what the report measures counts half as much again."""
 WARM_UP: Final = 300
 AVERAGING: Final = 0.9985  # of the weights; half of the average is the last 460 steps
 CHECKPOINT_EVERY: Final = 500
@@ -108,7 +113,7 @@ def batches(utterances: list[Utterance], seed: int, first_step: int, stride: int
         step += 1
 
 
-def losses(voice: Voice, batch: Batch, step: int) -> dict[str, Tensor]:
+def losses(voice: Voice, batch: Batch, step: int, mel_weight: float = MEL_WEIGHT) -> dict[str, Tensor]:
     """All terms, weighted as they are summed."""
     n_mask = (batch.durations > 0).unsqueeze(-1).float()
     with torch.autocast(batch.ids.device.type, torch.bfloat16):
@@ -142,7 +147,7 @@ def losses(voice: Voice, batch: Batch, step: int) -> dict[str, Tensor]:
     voiced = functional.binary_cross_entropy_with_logits(voicing.float(), batch.voiced, reduction="none") * speech
     return {
         "spectral": spectral,
-        "mel": 4.0 * mel,
+        "mel": mel_weight * mel,
         "duration": 2.0 * duration.sum() / (n_mask[..., 0] * plain).sum().clamp(min=1),
         "pitch": 8.0 * pitch.sum() / (batch.voiced * speech).sum().clamp(min=1),
         "voicing": 0.5 * voiced.sum() / speech.sum().clamp(min=1),
@@ -174,10 +179,12 @@ def train(
     minutes: float = math.inf,
     threads: int = 1,
     pack: Path | None = None,
+    finish: bool = False,
 ) -> Path:
     """Train, or go on training, and return the checkpoint. `minutes` ends the schedule early where time is short.
 
-    `pack`: begin with the weights of that one, as far as they fit.
+    `pack`: begin with the weights of that one, as far as they fit. `finish`: train for a last stretch what the
+    checkpoint has; FileNotFoundError if there is none.
     """
     torch.set_num_threads(threads)
     torch.manual_seed(seed)
@@ -187,16 +194,11 @@ def train(
     checkpoint = folder / f"{size}.pt"
     voice = Voice(SIZES[size]).to(device)
     peak = PEAK_RATE if pack is None or begin(voice, pack) else PEAK_RATE_BEGUN
+    peak, mel_weight = (PEAK_RATE_FINISH, MEL_WEIGHT_FINISH) if finish else (peak, MEL_WEIGHT)
     average = Voice(SIZES[size]).to(device).eval()
     average.load_state_dict(voice.state_dict())
     optimiser = torch.optim.AdamW(voice.parameters(), peak, betas=(0.9, 0.98), weight_decay=0.01, fused=True)
-    step, spent_s = 0, 0.0
-    if checkpoint.exists():
-        state: dict[str, Any] = torch.load(checkpoint, map_location=device, weights_only=True)
-        voice.load_state_dict(state["voice"])
-        average.load_state_dict(state["average"])
-        optimiser.load_state_dict(state["optimiser"])
-        step, spent_s = int(state["step"]), float(state["spent_s"])
+    step, spent_s = _go_on(checkpoint, voice, average, optimiser, finish=finish)
     started = time.monotonic() - spent_s
     progress = tqdm(total=steps, initial=step, desc=size, unit="step", mininterval=5.0)
     stream = batches(utterances, seed, step, voice.size.stride)
@@ -205,7 +207,7 @@ def train(
         spent_s = time.monotonic() - started
         done = max(step / steps, spent_s / (60 * minutes))
         rate = _set_rate(optimiser, peak, step, done)
-        terms = losses(voice, next(stream).to(device), step)
+        terms = losses(voice, next(stream).to(device), step, mel_weight)
         loss = torch.stack(list(terms.values())).sum()
         optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
@@ -224,12 +226,29 @@ def train(
             average.to(device)
             progress.set_postfix(validation_mel=record["validation_mel"])
             print(json.dumps(record), file=log, flush=True)
-            _save(checkpoint, voice, average, optimiser, step, spent_s)
+            _save(checkpoint, voice, average, optimiser, step, spent_s, finishing=finish)
         if done >= 1:
             break
     progress.close()
     log.close()
     return checkpoint
+
+
+def _go_on(
+    checkpoint: Path, voice: Voice, average: Voice, optimiser: torch.optim.Optimizer, *, finish: bool
+) -> tuple[int, float]:
+    """Take up what the checkpoint has, if there is one: the step and the seconds that it has come to."""
+    if not checkpoint.exists():
+        if finish:
+            raise FileNotFoundError(f"{checkpoint} is not there to be finished: train first")
+        return 0, 0.0
+    device = next(voice.parameters()).device
+    state: dict[str, Any] = torch.load(checkpoint, map_location=device, weights_only=True)
+    begins = finish and not state.get("finishing", False)
+    voice.load_state_dict(state["average" if begins else "voice"])
+    average.load_state_dict(state["average"])
+    optimiser.load_state_dict(state["optimiser"])
+    return (0, 0.0) if begins else (int(state["step"]), float(state["spent_s"]))
 
 
 def _set_rate(optimiser: torch.optim.Optimizer, peak: float, step: int, done: float) -> float:
@@ -253,7 +272,14 @@ def _keep_memory() -> None:
 
 
 def _save(
-    path: Path, voice: Voice, average: Voice, optimiser: torch.optim.Optimizer, step: int, spent_s: float
+    path: Path,
+    voice: Voice,
+    average: Voice,
+    optimiser: torch.optim.Optimizer,
+    step: int,
+    spent_s: float,
+    *,
+    finishing: bool,
 ) -> None:
     temporary = path.with_suffix(".tmp")
     torch.save(
@@ -263,6 +289,7 @@ def _save(
             "optimiser": optimiser.state_dict(),
             "step": step,
             "spent_s": spent_s,
+            "finishing": finishing,
         },
         temporary,
     )

@@ -515,7 +515,7 @@ class Pool:
         channel, address = Channel.create(to_guest_bytes=JOBS_BYTES, to_host_bytes=RESULTS_BYTES)
         express = number >= self._ordinary
         nice = 0 if express else self._spec.nice
-        spec = replace(self._spec, cores=self._cores[number], nice=nice, at_once=express)
+        spec = replace(self._spec, cores=self._cores[number], nice=nice, short_slices=express)
         starting = asyncio.ensure_future(asyncio.to_thread(self._zygote.fork, spec, address))
         try:
             process = await asyncio.shield(starting)

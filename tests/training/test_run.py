@@ -58,6 +58,23 @@ def test_training_that_was_interrupted_ends_where_training_in_one_go_ends(folder
     assert max(float((one[name] - two[name]).abs().max()) for name in one) < 0.01
 
 
+def test_a_last_stretch_begins_with_the_average_and_goes_on_where_it_stopped(folder: Path, tmp_path: Path) -> None:
+    sentences = data.load((folder / "data" / "train").glob("*.npz"))
+    held_out = data.load((folder / "data" / "held_out").glob("*.npz"))[:1]
+    with pytest.raises(FileNotFoundError, match="train first"):
+        train("light", sentences, held_out, tmp_path, steps=1, finish=True)
+    path = train("light", sentences, held_out, tmp_path, steps=4)
+    before = torch.load(path, weights_only=True)
+    once = torch.load(train("light", sentences, held_out, tmp_path, steps=1, finish=True), weights_only=True)
+    again = torch.load(train("light", sentences, held_out, tmp_path, steps=2, finish=True), weights_only=True)
+    assert (before["step"], once["step"], again["step"]) == (4, 1, 2)
+
+    def apart(name: str) -> float:
+        return max(float((once["voice"][part] - before[name][part]).abs().max()) for part in once["voice"])
+
+    assert apart("average") < 1e-4 < apart("voice"), "one step at the beginning of the rise is small"
+
+
 def test_training_may_begin_with_a_pack_and_the_new_one_says_so(folder: Path, tmp_path: Path) -> None:
     begin, name = folder / "voices", "manner.0.up.weight"
     plan = replace(SMOKE, steps=(("light", 1),), begin=begin)

@@ -69,6 +69,12 @@ class Guard:
             raise Unauthorized("a key is needed: send it as `Authorization: Bearer …` or as `X-API-Key: …`")
         return Caller(f"address:{self._address(request)}", ANONYMOUS, self.anonymous)
 
+    def asks_nobody(self, request: web.BaseRequest) -> bool:
+        """Whether nobody is asked who he is, and where a request may come from is told by its headers alone."""
+        if not self.open or (self.keys is not None and self.keys.needed) or request.transport is None:
+            return False
+        return isinstance(request.transport.get_extra_info("peername"), tuple)
+
     def _address(self, request: web.BaseRequest) -> str:
         """Of the caller, or of the provider's customer that he is."""
         peer = request.transport.get_extra_info("peername") if request.transport is not None else None

@@ -5,8 +5,8 @@
                                               ▲
                      noted when the ordinary passage (handlers.py) found its answer in the cache
 
-A client that has a key and keeps its connection sends the same bytes each time: those are not even parsed (`at_once`).
-Else it is the middleware (`answer`) that knows a request.
+A client that keeps its connection sends the same bytes each time: those are not even parsed (`at_once`), unless it is
+its address by which the caller is known. Else it is the middleware (`answer`) that knows a request.
 
 What is noted holds as long as the keys are those that were read then. Who is known by his address, and what anybody has
 left, is asked each time, of those whom the ordinary passage asks. A request that wants anything special takes that one;
@@ -32,7 +32,7 @@ from multidict import istr
 from tts_server.caller import Caller
 from tts_server.connections import Connection
 from tts_server.errors import TTSError
-from tts_server.http.guard import Guard, presented
+from tts_server.http.guard import ANYBODY, Guard, presented
 from tts_server.http.kept import parts
 from tts_server.http.middlewares import (
     CLIENT_GONE,
@@ -244,8 +244,9 @@ class Known:
         return None
 
     def _note_heard(self, request: web.Request, body: bytes, checked: _Checked) -> None:
-        if checked.caller is not None and (heard := _heard(request, body)):
-            self._heard[_hash(heard)] = checked
+        caller = checked.caller or (ANYBODY if self._guard.asks_nobody(request) else None)
+        if caller is not None and (heard := _heard(request, body)):
+            self._heard[_hash(heard)] = checked._replace(caller=caller)
             if len(self._heard) > MOST_KNOWN:
                 self._heard.popitem(last=False)
 

@@ -362,7 +362,12 @@ async def test_every_answer_has_an_id_of_its_own(serve: Serve, tmp_path: Path) -
 async def test_neither_texts_nor_keys_are_noted(serve: Serve, tmp_path: Path) -> None:
     world = await _served(serve, tmp_path)
     assert len(_known(world)) == 1
-    noted = repr(_known(world)._checked)
+    await world.listen()
+    for _ in range(3):
+        await world.ask(SAME, kept=True)
+    await world.hang_up()
+    assert _known(world)._heard
+    noted = repr((_known(world)._checked, _known(world)._heard))
     assert TEXT not in noted
     assert json.dumps(TEXT).strip('"') not in noted
     assert SECRET not in noted
@@ -482,6 +487,38 @@ async def test_what_was_open_to_all_is_not_when_there_are_keys(serve: Serve, tmp
     keys.load()
     assert before == ["200"] * 4
     assert [(await world.ask(each)).status.split()[1] for each in asked] == ["403", "401"]
+
+
+async def test_on_a_kept_connection_an_open_server_answers_at_once_until_there_are_keys(
+    serve: Serve, tmp_path: Path
+) -> None:
+    world = World(tmp_path)
+    keys = KeyStore(tmp_path / "later.json", TIERS)
+    guard = Guard(keys, world.limiter)
+    world.client = await serve(guard=guard, gateway=world.gateway, meter=world.meter, cache=world.cache)
+    await world.listen()
+    asked = _with(Authorization=None)
+    assert [(await world.ask(asked, kept=True)).status.split()[1] for _ in range(4)] == ["200"] * 4
+    assert len(_known(world)._heard) == 1
+    stranger = _with(Authorization=None, Host="evil.example")
+    assert [(await world.ask(stranger, kept=True)).status.split()[1] for _ in range(3)] == ["403"] * 3
+    with changing(keys.file) as stored:
+        stored.append(world.key())
+    keys.load()
+    assert (await world.ask(asked, kept=True)).status.split()[1] == "401"
+    await world.hang_up()
+
+
+async def test_who_is_known_by_his_address_is_looked_at_each_time(serve: Serve, tmp_path: Path) -> None:
+    world = World(tmp_path)
+    tier = Tier(priority=2, requests_per_s=0.01, burst=5)
+    guard = Guard(anonymous=tier, open=False)
+    world.client = await serve(guard=guard, gateway=world.gateway, meter=world.meter, cache=world.cache)
+    await world.listen()
+    statuses = [(await world.ask(_with(Authorization=None), kept=True)).status.split()[1] for _ in range(6)]
+    assert statuses == ["200"] * 5 + ["429"]
+    assert not _known(world)._heard
+    await world.hang_up()
 
 
 @pytest.mark.parametrize("routes", [known.ROUTES, frozenset()])
