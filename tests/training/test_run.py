@@ -65,6 +65,9 @@ def test_a_last_stretch_begins_with_the_average_and_goes_on_where_it_stopped(fol
         train("light", sentences, held_out, tmp_path, steps=1, finish=True)
     path = train("light", sentences, held_out, tmp_path, steps=4)
     before = torch.load(path, weights_only=True)
+    for part in before["average"].values():  # four steps leave it where the weights are: told apart by hand
+        part += 0.01
+    torch.save(before, path)
     once = torch.load(train("light", sentences, held_out, tmp_path, steps=1, finish=True), weights_only=True)
     again = torch.load(train("light", sentences, held_out, tmp_path, steps=2, finish=True), weights_only=True)
     assert (before["step"], once["step"], again["step"]) == (4, 1, 2)
@@ -72,7 +75,7 @@ def test_a_last_stretch_begins_with_the_average_and_goes_on_where_it_stopped(fol
     def apart(name: str) -> float:
         return max(float((once["voice"][part] - before[name][part]).abs().max()) for part in once["voice"])
 
-    assert apart("average") < 1e-4 < apart("voice"), "one step at the beginning of the rise is small"
+    assert apart("average") < 0.001 < apart("voice"), "one step at the beginning of the rise is small"
 
 
 def test_training_may_begin_with_a_pack_and_the_new_one_says_so(folder: Path, tmp_path: Path) -> None:
