@@ -45,6 +45,11 @@ class Utterance:
     number: int
 
     @property
+    def wave(self) -> NDArray[np.float32]:
+        """The audio in −1..1, (T * HOP,)."""
+        return (self.audio / 32768).astype(np.float32)
+
+    @property
     def english(self) -> float:
         """The share of English among its phones."""
         return float(_IS_ENGLISH[self.ids[:, 0]].mean())

@@ -16,8 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inference.frontend.phones import PAUSES, PHONES, Phone
-from inference.frontend.reading import read
+from inference.frontend.reading import Sentence, read
 from training.data import Utterance, utterance
+from training.prosody import PACE
 from training.teacher import SPEAKERS, Unspeakable, speak
 
 Answer = TypeVar("Answer")
@@ -38,6 +39,7 @@ class Sample:
     phones: tuple[Phone, ...]
     speaker: int
     teacher: Utterance
+    brisk: Utterance  # the teacher at the voice's pace: whoever speaks faster is understood less well
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,23 +52,32 @@ class HeldOut:
 
 def samples(gains: dict[str, dict[Any, float]], every: int = 1) -> HeldOut:
     """Let the teacher say the texts, or every so-manieth of them. gains: `data.loudness_gains()`."""
-    made: list[Sample] = []
-    unspeakable: list[str] = []
+    asked: list[tuple[Kind, Sentence, int]] = []
     for row in TEXTS.read_text(encoding="utf-8").splitlines()[::every]:
         kind, text = row.split("\t")
         assert kind in KINDS, f"{TEXTS.name}: {row!r} begins with no kind of text"
-        for sentence in read(text).sentences:
-            words = tuple(word.text for word in sentence.words)
-            for number, speaker in enumerate(SPEAKERS):
-                voice = replace(speaker, gain_db=gains[speaker.name])
-                try:
-                    spoken = speak(sentence.phones, voice)
-                except Unspeakable:
-                    unspeakable.append(f"{sentence.text} ({speaker.name})")
-                    continue
-                taught = utterance(sentence.phones, number, spoken, plain=True, number=-1)
-                made.append(Sample(kind, sentence.text, words, sentence.phones, number, taught))
+        asked += [(kind, sentence, number) for sentence in read(text).sentences for number in range(len(SPEAKERS))]
+    plain, brisk = ([_said(sentence, number, gains, pace) for _, sentence, number in asked] for pace in (1.0, PACE))
+    made: list[Sample] = []
+    unspeakable: list[str] = []
+    for (kind, sentence, number), teacher, faster in zip(asked, plain, brisk, strict=True):
+        words = tuple(word.text for word in sentence.words)
+        if teacher is None or faster is None:
+            unspeakable.append(f"{sentence.text} ({SPEAKERS[number].name})")
+        else:
+            made.append(Sample(kind, sentence.text, words, sentence.phones, number, teacher, faster))
     return HeldOut(made, unspeakable)
+
+
+def _said(sentence: Sentence, number: int, gains: dict[str, dict[Any, float]], pace: float) -> Utterance | None:
+    """By the speaker of that number, its Mandarin so many times as fast; None if the teacher cannot say it."""
+    speaker = SPEAKERS[number]
+    rates = speaker.words_per_minute | {"zh": round(pace * speaker.words_per_minute["zh"])}
+    try:
+        spoken = speak(sentence.phones, replace(speaker, gain_db=gains[speaker.name], words_per_minute=rates))
+    except Unspeakable:
+        return None
+    return utterance(sentence.phones, number, spoken, plain=True, number=-1)
 
 
 def in_a_fresh_process(function: Callable[..., Answer], *arguments: object) -> Answer:

@@ -12,6 +12,9 @@ Intonation;
 - Tone coarticulation is mostly carry-over: a tone starts where the last one ended and reaches its target late (Xu 1997,
   Journal of Phonetics 25; Xu & Wang 2001, target approximation).
 - The syllable before a phrase boundary is longer (Wightman et al. 1992, JASA 91).
+- Mandarin is read at some five syllables a second without its pauses (Pellegrino, Coupé & Marsico 2011, Language 87);
+  espeak says 3.3 with them, and driven faster its tones suffer more than ours do. Who speaks faster shortens vowels and
+  pauses before consonants (Klatt 1976, JASA 59).
 """
 
 from __future__ import annotations
@@ -21,7 +24,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from inference.frontend.phones import FINALS, PAUSES, PHONES, Break, Tone
+from inference.frontend.phones import FINALS, INITIALS, PAUSES, PHONES, RHOTIC, Break, Tone
 
 SEMITONE: Final = float(np.log(2.0) / 12.0)
 FALL: Final = 2.4 * SEMITONE  # of a clause of a second or more
@@ -31,10 +34,14 @@ EXCLAMATION_RANGE: Final = 1.2
 FINAL_LOWERING: Final = 0.7 * SEMITONE
 CARRY_OVER_S: Final = 0.008  # time constant of the approach to a tone's target; 0.018 cost two of a hundred tones
 PHRASE_LENGTHENING: Final = 1.18
+PACE_INITIAL, PACE_RIME, PACE_PAUSE = 1.1, 1.3, 1.25  # Mandarin's, times the teacher's
+PACE: Final = 1.24  # what they come to: four syllables a second, pauses and all
 FRAME_S: Final = 256 / 22_050
 
 _PAUSES: Final = np.isin(np.arange(len(PHONES)), [PHONES.index(name) for name in PAUSES])
 _FINALS: Final = np.isin(np.arange(len(PHONES)), [PHONES.index(name) for name in FINALS])
+_INITIALS: Final = np.isin(np.arange(len(PHONES)), [PHONES.index(name) for name in INITIALS])
+_RHOTIC: Final = PHONES.index(RHOTIC)
 _QUESTION, _EXCLAMATION, _STOP = (PHONES.index(name) for name in "?!.")
 _LAST_SYLLABLES: Final = 4
 
@@ -43,7 +50,7 @@ def taught(
     ids: NDArray[np.int64], durations: NDArray[np.int64], log_f0: NDArray[np.float32], voiced: NDArray[np.bool_]
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """What the heads shall learn: lengths of the phones (N,) in frames, log F0 (T,) on the teacher's own frames."""
-    lengths = durations.astype(np.float32)
+    lengths = (durations / _pace(ids)).astype(np.float32)
     rime = _FINALS[ids[:, 0]] & (ids[:, 3] == Break.PHRASE)
     lengths[rime] *= PHRASE_LENGTHENING
     bent = log_f0.astype(np.float64)
@@ -58,6 +65,17 @@ def taught(
                 bent[frames] = _bend(bent[frames], voiced[frames], starts, int(ids[index, 0]))
         first = int(index) + 1
     return lengths, bent.astype(np.float32)
+
+
+def _pace(ids: NDArray[np.int64]) -> NDArray[np.float32]:
+    """How many times as fast as the teacher's each phone is to be, (N,). A pause goes with what is before it."""
+    phone = ids[:, 0]
+    pace = np.ones(len(phone), np.float32)
+    pace[_INITIALS[phone]] = PACE_INITIAL
+    pace[_FINALS[phone] | (phone == _RHOTIC)] = PACE_RIME
+    after_rime = np.flatnonzero(_PAUSES[phone[1:]] & (pace[:-1] == PACE_RIME)) + 1
+    pace[after_rime] = PACE_PAUSE
+    return pace
 
 
 def _bend(

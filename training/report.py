@@ -14,7 +14,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Final
 
-import numpy as np
 import torch
 from tqdm import tqdm
 
@@ -79,7 +78,7 @@ def _subject(pack: Path, checkpoint: Path, samples: list[Sample]) -> Subject:
     return Subject(
         pack,
         samples,
-        [(one.teacher.audio / np.float32(32768)).astype(np.float32) for one in samples],
+        [one.teacher.wave for one in samples],
         [speech.Said(one.audio, one.durations) for one in spoken],
         load_checkpoint(checkpoint),
     )

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from inference.frontend.phones import Break, Phone, Position, Tone
-from training.prosody import PHRASE_LENGTHENING, SEMITONE, taught
+from training.prosody import PACE_INITIAL, PACE_PAUSE, PACE_RIME, PHRASE_LENGTHENING, SEMITONE, taught
 
 FRAMES_OF_PHONE = 12
 Curve = np.ndarray
@@ -78,7 +78,21 @@ def test_only_the_rime_before_a_phrase_boundary_is_longer() -> None:
     ids = np.array([phone.ids for phone in phones])
     durations = np.full(len(phones), 10)
     lengths, _ = taught(ids, durations, np.full(60, 5.0, np.float32), np.ones(60, bool))
-    assert lengths.tolist() == pytest.approx([10, 10, 10 * PHRASE_LENGTHENING, 10, 10, 10])
+    initial, rime, pause = 10 / PACE_INITIAL, 10 / PACE_RIME, 10 / PACE_PAUSE
+    assert lengths.tolist() == pytest.approx([10, initial, rime * PHRASE_LENGTHENING, initial, rime, pause])
+
+
+def test_mandarin_is_brisker_than_the_teacher_and_english_is_not() -> None:
+    def lengths(phones: list[Phone]) -> list[float]:
+        count = 10 * len(phones)
+        given = np.array([phone.ids for phone in phones]), np.full(len(phones), 10)
+        learnt, _ = taught(*given, np.full(count, 5.0, np.float32), np.ones(count, bool))
+        return [float(length) for length in learnt]
+
+    assert lengths(clause(".", english=True)) == [10] * 8, "nor are its pauses"
+    rhotic = [Phone("^"), Phone("d"), Phone("ia", Tone.T3), Phone("rr"), Phone("."), *clause(",", english=True)]
+    paces = [10 / length for length in lengths(rhotic)]
+    assert paces == pytest.approx([1, PACE_INITIAL, PACE_RIME, PACE_RIME, PACE_PAUSE, *[1] * 8])
 
 
 def test_whispered_clauses_are_left_alone() -> None:

@@ -66,7 +66,7 @@ def test_a_last_stretch_begins_with_the_average_and_goes_on_where_it_stopped(fol
     path = train("light", sentences, held_out, tmp_path, steps=4)
     before = torch.load(path, weights_only=True)
     for part in before["average"].values():  # four steps leave it where the weights are: told apart by hand
-        part += 0.01
+        part.add_(0.01)
     torch.save(before, path)
     once = torch.load(train("light", sentences, held_out, tmp_path, steps=1, finish=True), weights_only=True)
     again = torch.load(train("light", sentences, held_out, tmp_path, steps=2, finish=True), weights_only=True)
