@@ -31,25 +31,25 @@ class Place(NamedTuple):
 class _Texts:
     """Texts to look for beside a word. Most places are passed over by one character, before any text is compared."""
 
-    __slots__ = ("_all", "_first", "_last", "_texts")
+    __slots__ = ("_first", "_last", "_texts", "fit_all")
 
     def __init__(self, texts: Iterable[str]) -> None:
         self._texts = tuple(texts)
-        self._all = "" in self._texts
+        self.fit_all = "" in self._texts
         self._first = frozenset(text[:1] for text in self._texts)
         self._last = frozenset(text[-1:] for text in self._texts)
 
     def begins(self, text: str, at: int) -> bool:
         """Whether one of them stands in `text` at the place."""
-        return self._all or (text[at] in self._first and text.startswith(self._texts, at))
+        return self.fit_all or (text[at] in self._first and text.startswith(self._texts, at))
 
     def ends(self, text: str, at: int) -> bool:
         """Whether one of them ends right before the place."""
-        return self._all or (text[at - 1] in self._last and text.endswith(self._texts, 0, at))
+        return self.fit_all or (text[at - 1] in self._last and text.endswith(self._texts, 0, at))
 
     def within(self, text: str, at: int, end: int) -> bool:
         """Whether one of them stands near `text[at:end]`, on either side and not across it."""
-        if self._all:
+        if self.fit_all:
             return True
         behind, ahead = text[max(0, at - _NEAR_BY) : at], text[end : end + _NEAR_BY]
         return any(near in behind or near in ahead for near in self._texts)
@@ -74,9 +74,14 @@ def reading(word: str, place: Place) -> tuple[tuple[str, ...], str] | None:
         return ("de2", "le5"), "polyphone"
     for readings, before, after, near in table:
         if before.ends(text, at) and after.begins(text, end) and near.within(text, at, end):
-            return readings, "polyphone"
+            return readings, "character" if before.fit_all and after.fit_all and near.fit_all else "polyphone"
     told = SENSES[word](place) if word in SENSES else None
     return (tuple(told.split()), "polyphone") if told else None
+
+
+def is_ruled(char: str) -> bool:
+    """Whether what is told of a character is a guess wherever it stands; a row of the table is surer."""
+    return char in _RULES or char in _OFTEN_WRONG
 
 
 @cache
@@ -619,6 +624,8 @@ def _huan_gei(place: Place) -> str:
     return "huan2 gei3"
 
 
+_OFTEN_WRONG: Final = frozenset("调")
+"""Of phrases that its rows fit, they read a quarter wrongly."""
 _RULES: Final[dict[str, Callable[[Place], str]]] = {
     "得": _de,
     "地": _di,

@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 import rjieba
 from pypinyin.constants import PHRASES_DICT
 
-from inference.frontend import context
+from inference.frontend import context, polyphones
 from inference.frontend.hanzi import digit_tone, first_reading, is_syllable, rows, simplified
 
 
@@ -24,7 +24,8 @@ class Spelling(NamedTuple):
     text: str
     readings: tuple[str, ...]
     rule: str
-    """`override table`, `phrase book`, `by parts`, `character`, `polyphone`, `surname`, `neutral tone` or `erhua`."""
+    """`override table`, `phrase book`, `by parts`, `character`, `polyphone`, `neighbours`, `surname`, `neutral tone` or
+    `erhua`."""
 
 
 _Found = tuple[tuple[str | None, ...], str]
@@ -76,11 +77,7 @@ def _words_of_short(run: str) -> tuple[list[Spelling], list[str]]:
 
 def _words_of(run: str) -> tuple[list[Spelling], list[str]]:
     text = simplified(run)
-    words = _cut(text)
-    if any(map(eq, words, words[1:])) or not _DOUBLED_AS_NOUNS.isdisjoint(words):
-        words = _join_doubled(words)
-    if "儿" in text:
-        words = _join_rhotic(words)
+    words = _segmented(text)
     alone = [*map(_out_of_context, words)]
     if text is run and all(alone):
         return alone, []  # type: ignore[return-value]  # no None is in it
@@ -102,10 +99,28 @@ def _words_of(run: str) -> tuple[list[Spelling], list[str]]:
     return said, unspoken
 
 
+def _segmented(run: str) -> list[str]:
+    words = _cut(run)
+    if any(map(eq, words, words[1:])) or not _DOUBLED_AS_NOUNS.isdisjoint(words):
+        words = _join_doubled(words)
+    return _join_rhotic(words) if "儿" in run else words
+
+
+def place_of(run: str, at: int) -> context.Place | None:
+    """The place of a run's character, None if it is a part of a word."""
+    text, start = simplified(run), 0
+    words = _segmented(text)
+    for number, word in enumerate(words):
+        if start == at and len(word) == 1:
+            return _place(f"^{text}$", at, words, number)
+        start += len(word)
+    return None
+
+
 @lru_cache(maxsize=1 << 16)
 def _out_of_context(word: str) -> Spelling | None:
     """A word that is said alike wherever it stands; None if its place must be looked at or a character is silent."""
-    if word in context.ambiguous() or _may_be_name(word):
+    if word in context.ambiguous() or _may_be_name(word) or word in polyphones.model():
         return None
     spellings, silent = _spelled(word)
     return None if silent else spellings[0]
@@ -120,10 +135,30 @@ def _spelled_at(place: context.Place, word: str) -> tuple[tuple[Spelling, ...], 
     """A word as it is said where it stands."""
     if told := _pointed_out(place, word):
         return (Spelling(word, (told,), "polyphone"),), ()
+    if word in polyphones.model():
+        return (weighed(place, word),), ()
     if word in context.ambiguous():
         found = context.reading(word, place)
         return _spelled(word) if found is None else ((Spelling(word, *found),), ())
     return _named(word) if _may_be_name(word) and context.is_glued_name(word, place) else _spelled(word)
+
+
+def told_by_tables(place: context.Place, char: str) -> tuple[str, str]:
+    """What the tables say of a character alone, and the rule."""
+    found = context.reading(char, place) if char in context.ambiguous() else None
+    if found is not None:
+        return found[0][0], found[1]
+    spelling = _spelled(char)[0][0]
+    return spelling.readings[0], spelling.rule
+
+
+def weighed(place: context.Place, char: str) -> Spelling:
+    """A character of the model. A surname is none of its matters, nor what a row of the table was written for."""
+    told, rule = told_by_tables(place, char)
+    if rule == "surname" or (rule == "polyphone" and not context.is_ruled(char)):
+        return Spelling(char, (told,), rule)
+    reading = polyphones.model().choose(char, place, told)
+    return Spelling(char, (reading,), rule if reading == told else "neighbours")
 
 
 def _pointed_out(place: context.Place, word: str) -> str | None:

@@ -14,6 +14,8 @@ from inference.frontend.written import TO
 _DAY_OF_YEAR: Final = r"(1[0-2]|0?[1-9])/(3[01]|[12]\d|0?[1-9])"
 _SPAN_BEFORE: Final = re.compile("[约近超有过达历长]$")
 _SPAN_NEXT: Final = re.compile("年(?:前|的?历史|的?文明|多|以前|之久)")
+_RECKONED: Final = re.compile("(?:等于|加上?|减去?|乘以?|除以)\\s?$")
+"""What is done with fractions: 1/8 等于 3/24."""
 _OLD: Final = re.compile("(?:公元前?|前)$")
 _REIGNED: Final = re.compile(
     "(?:[民建]国|公元前?|前|昭和|平成|令和|大正|明治|康熙|雍正|乾隆|嘉庆|道光|"
@@ -52,6 +54,7 @@ def _month_and_day(match: Match) -> str | None:
     unlike = len(match[1]) == 2 and int(match[1]) < int(match[2]) and not after(match, _SHARED_NEXT)
     shared = before(match, _CHANGED) or after(match, _CHANGED_NEXT)
     dated = unlike or after(match, _DATED_NEXT) or (before(match, _DATED) and not shared)
+    dated = dated and not before(match, _RECKONED)
     return f"{zh_cardinal(match[1])}月{zh_cardinal(match[2])}日" if dated else None
 
 
