@@ -19,7 +19,7 @@ import soundfile
 CHECKED_FORMATS: Final = ("wav", "pcm", "flac", "opus", "mp3")
 """libsndfile knows no AAC."""
 SYLLABLE_S: Final = (0.15, 0.6)
-"""Of a voice at natural speed, pauses included. Ours takes 0.26 to 0.34 s over a whole text in either language."""
+"""Of a voice at natural speed, pauses included. Ours takes 0.22 to 0.29 s over a whole text in either language."""
 EDGE_S: Final = (0.3, 1.0)
 """May be missing, or be too much, beyond that: silence at both ends, and the frames of mp3."""
 QUIET: Final = 0.005
