@@ -131,8 +131,8 @@ def main() -> None:
     kept = [one for one in examples(phrases_kept_apart()) if one.char in weights]
     right = 0
     for one in kept:
-        readings, model = weights[one.char][0], weights[one.char][1]
-        right += (choose(model, one.votes, readings) if one.asked else one.told) == one.reading
+        known, model = weights[one.char]
+        right += (choose(model, one.votes, known) if one.asked else one.told) == one.reading
     print(f"kept apart: {_row('', np.array([len(kept), sum(one.told == one.reading for one in kept), right]))}")
     _write(weights)
 

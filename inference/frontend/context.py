@@ -112,6 +112,8 @@ _SONS: Final = frozenset(
 """A surname and the first half of a given name, if one character more follows: 李子|涵. Else some are things."""
 _SECOND: Final = frozenset("".join(listed("second")))
 _MEETING: Final = _Texts("^ 和 与 跟 找 见 请 向 对 给 被 把 让 是 叫 陪 替 听 问 谢谢 感谢 欢迎 了 的".split())
+_ELDERS: Final = _Texts(listed("elders"))
+"""What an honoured elder or a coach is called, with what they do: 任老在世时, 曾指导说."""
 _RARE: Final = frozenset("那过干能相种员洗折句祭秘黑繁召藏乜")
 """Surnames that are far commoner as other words: 那老师 is that teacher."""
 _HOLDS_OFFICE: Final = frozenset("任曾解")
@@ -129,6 +131,8 @@ def _is_name(word: str, place: Place) -> bool:
         return True  # a compound surname is no other word
     if word in _RARE:
         return False
+    if (text[at - 1] in "据听由因" or _MEETING.ends(text, at)) and _ELDERS.begins(text, end):
+        return True
     if _OFFICES.begins(text, end):
         return word not in _HOLDS_OFFICE or _MEETING.ends(text, at)
     if place.before in {"老", "小", "阿"} and text[end] != "的":
@@ -216,7 +220,10 @@ _LENGTHS: Final = tuple(
     for about in ("", "多", "来", "几", "个多", "个半")
     for unit in "天 周 年 月 个月 星期 个星期 小时 个小时 分钟 个工作日 个钟".split()
 )
-_BEFORE_MUST: Final = _Texts("少说 的话 往少了说 不说也 怎么着也".split())
+_BEFORE_MUST: Final = _Texts(
+    "少说 的话 往少了说 不说也 怎么着也 下轮 下场 下一轮 下一场 下回 下趟 下把 下局 末轮 回头 这趟 这回 这把 改天 隔天 "
+    "周一 周二 周三 周四 周五 周六 周日 月底 月初 年底 年初 赛后 饭后 饭前".split()
+)
 _DOERS: Final = frozenset("客员者商户友民师迷们")
 """What people are called ends so, in words that the segmenter's dictionary does not mark: 访客得登记."""
 _NAMERS: Final = _DOERS | frozenset("名值码器键")
@@ -351,7 +358,7 @@ def _is_no_subject(place: Place) -> bool:
         return place.text[place.at - 2] in "子她他娃儿妈人"
     if before == "病":
         return "没" in text[place.end : place.end + 8]
-    return before in {"玩儿", "孩子气", "书写", "歌唱"} or before[-1:] in {"疼", "痛", "痒"}
+    return before in {"玩儿", "孩子气", "书写", "歌唱", "视频卡", "恶心"} or before[-1:] in {"疼", "痛", "痒"}
 
 
 _COUNTED: Final = frozenset("口盒瓶壶箱桶碗水茶酒油面饭菜跤趟架")
@@ -510,7 +517,9 @@ def _chang(place: Place) -> str:
     return "zhang3" if _AFTER_GROWN.begins(text, end) else "chang2"
 
 
-_NAMED: Final = frozenset("成作以名定视称认变分设改列选译最被命封聘任评誉转化合并奉尊即意拜折换算降升约宽深厚重距均误")
+_NAMED: Final = frozenset(
+    "成作以名定视称认变分设改列选译最被命封聘任评誉转化合并奉尊即意拜折换算降升约宽深厚重距均误断"
+)
 _FOR: Final = frozenset(listed("for"))
 _FOR_WHAT: Final = _Texts(listed("for_what"))
 _BE_WHAT: Final = frozenset(listed("be_what"))
@@ -612,8 +621,8 @@ def _huan_gei(place: Place) -> str:
         return "hai2 gei3"  # 还给了一张黄牌: to whom, is not said
     if place.after == "了" and number + 3 == len(words):
         return "huan2 gei3"  # 还给了失主
-    if place.after == "不":
-        return "hai2 gei3"  # 还给不给
+    if place.after == "不" or (place.after in {"什么", "啥"} and place.text[place.end + len(place.after)] != "人"):
+        return "hai2 gei3"  # 还给不给, 还给什么钱
     for at in range(number + 1, min(len(words), number + _AHEAD)):
         if words[at] in _CLAUSE_ENDS:
             break

@@ -32,6 +32,7 @@ _Found = tuple[tuple[str | None, ...], str]
 """Readings, None for a character without one (then there is one entry per character), and their rule."""
 
 _FIGURES: Final = re.compile("([零〇一二三四五六七八九幺]{3,})(?![十百千万亿])")
+_COUNTED_ROLLS: Final = re.compile("[一二三四五六七八九十百千万两几数零]+卷")
 _LONGEST_PART: Final = 8
 """Characters of the longest entry looked for inside a word; longer ones are found whole or not at all."""
 _OURS, _THEIRS, _CUT, _ALONE = 1.0, 1.1, 1.3, 1.6
@@ -254,7 +255,10 @@ def _cut(run: str) -> list[str]:
             words += (part[at : at + 4] for at in range(0, len(part), 4))
         elif part:
             words += _segmenter().cut(part, hmm=False)
-    return words
+    if "卷" not in run:
+        return words
+    # 十二|卷: rolls or volumes, which is told by what is near
+    return [part for word in words for part in ((word[:-1], "卷") if _COUNTED_ROLLS.fullmatch(word) else (word,))]
 
 
 def _join_doubled(words: list[str]) -> list[str]:
@@ -324,6 +328,8 @@ def _parts(word: str) -> _Found:
         full = first_reading(word[2])
         second = full if full and weak and full[:-1] == weak[:-1] else weak
         return (first, first, second, second), "by parts"
+    if _is_drawn_out(word) and word[:2] in _neutral():
+        return tuple(first_reading(char) for char in word), "by parts"  # 脆生生: 生 is weak in 脆生 alone
     if _is_doubled_verb(word):  # 走走停停: neither is weak, as it is in 走走
         return tuple(first_reading(char) for char in word), "by parts"
     ours = _ours()
@@ -347,6 +353,11 @@ def _parts(word: str) -> _Found:
         pieces.append(readings)
         end = start
     return tuple(reading for piece in reversed(pieces) for reading in piece), "by parts"
+
+
+def _is_drawn_out(word: str) -> bool:
+    """Whether a word says its second half twice, which is then weak in neither: 光溜溜, 黑压压."""
+    return len(word) == 3 and word[0] != word[1] == word[2]
 
 
 def _is_doubled_verb(word: str) -> bool:
@@ -385,6 +396,8 @@ def _pair(part: str) -> tuple[str | None, ...]:
 
 def _neutral_ends(part: str) -> list[int]:
     """Where words of ours with a neutral end stop in a short phrase: the phrase book gives 打招呼 full tones."""
+    if _is_drawn_out(part) and part[:2] in _neutral():
+        return []
     return [end for end in range(2, len(part) + 1) if part[end - 2 : end] in _neutral()] if len(part) < 4 else []
 
 

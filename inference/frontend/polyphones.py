@@ -7,7 +7,7 @@ part of speech and by what it names (`classes.tsv`).
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -15,8 +15,6 @@ import numpy as np
 from inference.frontend.hanzi import DATA, rows
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from inference.frontend.context import Place
 
 FILE: Final = DATA / "polyphones.npz"
@@ -39,7 +37,7 @@ class Model:
     def choose(self, char: str, place: Place, told: str) -> str:
         """The reading most is said for; `told` is what the tables say."""
         known, readings = self._votes[char], self._readings[char]
-        cast = [known[feature] for feature in features(place, told) if feature in known]
+        cast = [votes for votes in map(known.get, features(place, told)) if votes]
         if not cast:
             return told
         totals = [sum(votes) for votes in zip(*cast, strict=True)]
@@ -66,53 +64,45 @@ def _classes() -> dict[str, str]:
     return {word: name for name, words in pairs for word in words.split()}
 
 
+@lru_cache(maxsize=1 << 15)
 def class_of(word: str) -> str:
     """Of the word, or of the end of it that is known: 人 of 推销员, for 员 is one. `""` when nothing is."""
     known = _classes()
     return next((known[word[at:]] for at in range(len(word)) if word[at:] in known), "")
 
 
-def features(place: Place, told: str) -> Iterator[str]:
+def features(place: Place, told: str) -> list[str]:
     """What may vote: the table's word, neighbours as they are, by part of speech and by class, and what is near."""
-    words, number, text, at, end = place.words, place.number, place.text, place.at, place.end
-
-    def word(offset: int) -> str:
-        index = number + offset
-        return "^" if index < 0 else words[index] if index < len(words) else "$"
-
-    def tag(of: str) -> str:
-        return place.tag(of)[:2]
-
-    before, after, before2, after2 = word(-1), word(1), word(-2), word(2)
-    tag_before, tag_after = tag(before), tag(after)
-    yield ""
-    yield f"={told}"
-    yield f"<{before}"
-    yield f">{after}"
-    yield f"<<{before2}"
-    yield f">>{after2}"
-    yield f"<t{tag_before}"
-    yield f">t{tag_after}"
-    yield f"<<t{tag(before2)},{tag_before}"
-    yield f">>t{tag_after},{tag(after2)}"
-    yield f"<c{text[at - 1]}"
-    yield f">c{text[end]}"
-    yield f"<e{before[-1]}{tag_before[:1]}"
-    yield f">e{after[-1]}"
-    yield f"<k{class_of(before)}"
-    yield f">k{class_of(after)}"
-    yield f"<<k{class_of(before2)}"
-    yield f">>k{class_of(after2)}"
-    behind, ahead = words[max(0, number - NEAR) : number], words[number + 1 : number + 1 + NEAR]
-    for sign, others in (("<", behind[::-1]), (">", ahead)):
-        noun = next((other for other in others[:AHEAD] if place.tag(other)[:1] == "n"), "")
-        yield f"{sign}n{noun}"
-        yield f"{sign}nk{class_of(noun)}"
-        for other in {*others}:
-            yield f"~{other}"
-        for kind in {class_of(other) for other in others}:
-            yield f"{sign}~k{kind}"
-    for char in {*text[max(1, at - NEAR) : at]}:
-        yield f"<~{char}"
-    for char in {*text[end : end + NEAR]}:
-        yield f">~{char}"
+    words, number, text, at, end, tag = place.words, place.number, place.text, place.at, place.end, place.tag
+    behind, ahead = words[max(0, number - NEAR) : number][::-1], words[number + 1 : number + 1 + NEAR]
+    before, before2, *_ = *behind, "^", "^"
+    after, after2, *_ = *ahead, "$", "$"
+    tag_before, tag_after = tag(before)[:2], tag(after)[:2]
+    voters = [
+        "",
+        "=" + told,
+        "<" + before,
+        ">" + after,
+        "<<" + before2,
+        ">>" + after2,
+        "<t" + tag_before,
+        ">t" + tag_after,
+        f"<<t{tag(before2)[:2]},{tag_before}",
+        f">>t{tag_after},{tag(after2)[:2]}",
+        "<c" + text[at - 1],
+        ">c" + text[end],
+        "<e" + before[-1] + tag_before[:1],
+        ">e" + after[-1],
+        "<k" + class_of(before),
+        ">k" + class_of(after),
+        "<<k" + class_of(before2),
+        ">>k" + class_of(after2),
+    ]
+    for sign, others in (("<", behind), (">", ahead)):
+        noun = next((other for other in others[:AHEAD] if tag(other)[:1] == "n"), "")
+        voters += (f"{sign}n{noun}", f"{sign}nk{class_of(noun)}")
+        voters += ["~" + other for other in {*others}]
+        voters += [f"{sign}~k{kind}" for kind in {*map(class_of, others)}]
+    voters += ["<~" + char for char in {*text[max(1, at - NEAR) : at]}]
+    voters += [">~" + char for char in {*text[end : end + NEAR]}]
+    return voters

@@ -19,6 +19,10 @@ _FLIGHT_BEFORE: Final = re.compile(
     r"(?:(?:航班|车次|[机车]票)[订买改签]+[的了到成]*|航班|车次|[乘搭]坐?|坐|改签|改乘|转乘|[高动]铁|列车)"
     r"号?[:：是为到了的]?\s?$"
 )
+_TAIL_BEFORE: Final = re.compile(
+    r"(?:尾号|尾数|车牌号?|车位号?|工位号?|储物柜|取件码|取餐[号码]|桌号|房号|门牌号?)[:：是为在]?\s?$"
+)
+"""What is known by a letter and a few figures, said one by one: 车牌尾号J27."""
 _NUMBERED_NEXT: Final = re.compile("型|期|级|类|卷|章|部|届|世|阶段|度|相|号|代|区")
 _SEQUELS: Final = frozenset("II III IV VI VII VIII IX XI XII XIII XIV XV XVI".split())
 _SERIES: Final = re.compile("[一-鿿]{2}\\s?$|(?:[A-Z][a-z]+|[A-Z]{3,5})\\s$")
@@ -72,6 +76,8 @@ ABBREVIATIONS: Final = (
     Rule("abbreviation", r"(Ctrl|Esc)(?![A-Za-z])", lambda m: {"Ctrl": "control", "Esc": "escape"}[m[1]]),
 )  # fmt: skip
 MODELS: Final = (
+    Rule("code", r"([A-Z]{1,3})(\d{2,4})(?![\dA-Za-z])",
+         lambda m: _letters(m[1]) + zh_digits(m[2], "幺") if before(m, _TAIL_BEFORE) else None),
     Rule("sharp", r"([CFJ])#", lambda m: m[1] + " sharp"),
     Rule("sign", r"([Cc])\+\+", lambda m: "C加加"),
     Rule("code", rf"(?<={PLATE})([A-Z])[·• -]?([A-Z\d]{{5,6}})(?![A-Za-z\d])",

@@ -32,6 +32,10 @@ _DIALLED: Final = re.compile('(?:拨[打号]?|[键输]入|拨号键?|打)[“"]?
 """What is done to a telephone's own code: 拨*#06#."""
 _KEY: Final = re.compile('(?:[按摁敲]|[键输]入|以|[后再]加)(?:一?[下个]|住|了)?[“"]?\\s?$')
 """What is done to a key: 按#就行."""
+_SECRET: Final = re.compile(
+    "(?:(?:密码|口令|门禁|验证码)(?:还|就|都|改成了?|换成了?)?[是为：:输按]?|[按摁拨]|输入)\\s?$"
+)
+"""After these a sign is a part of the code: 门禁密码是#0316."""
 _TICKED: Final = re.compile("[打画划][了上个一“]{0,2}$")
 _SAID_BEFORE: Final = re.compile(rf"[{HANZI}\dA-Za-z”》」）)%]\s?$")
 _EQUATION: Final = re.compile(rf"[=＝等于][{HANZI}+×÷（）()\-]{{1,20}}$")
@@ -73,6 +77,7 @@ SIGNS: Final = (
     Rule("key", r"√(?!\s?[\dA-Za-z(（])", lambda m: "对勾"),
     Rule("code", r"#(?=\d*[A-Fa-f])((?:[\dA-F]{3}|[\da-f]{3}){1,2})(?![\dA-Za-z])",
          lambda m: f"井号{spelled(m[1])}"),
+    Rule("key", r"[#*]\d{2,8}+[#*]?(?![A-Za-z\d])", lambda m: _dialled(m) if before(m, _SECRET) else None),
     Rule("sign", r"#(\d{1,9})(?!\d)",
          lambda m: zh_digits(m[1]) if len(m[1]) > 2 or m[1][0] == "0" else zh_cardinal(m[1])),
     Rule("sign", r"==(?=\s?[A-Za-z\d])", lambda m: "等于"),

@@ -240,14 +240,14 @@ def test_a_known_error_is_still_one(row: Line) -> None:
 def test_sentences_kept_apart_are_read_aright() -> None:
     """Nobody tunes on these: they say how the rules fare on text for which they were not made.
 
-    The bound is what this exam found, rounded down; the goal is 98 %.
+    The bound is the goal, and what this exam found.
     """
     lines = table("kept_apart.tsv")
     wrong = [line for line in lines if not _right(line)]
     for line in wrong:
         print(f"{line.text}\n  expected {line.expected}\n  read     {_read_as(line.text)}")
     share = 1 - len(wrong) / len(lines)
-    assert share >= 0.97, f"{len(wrong)} of {len(lines)} sentences have an error, which leaves {share:.1%}"
+    assert share >= 0.98, f"{len(wrong)} of {len(lines)} sentences have an error, which leaves {share:.1%}"
 
 
 def _right(line: Line) -> bool:

@@ -36,14 +36,13 @@ def test_every_phrase_marks_one_character_with_one_reading() -> None:
     assert {where: readings for where, readings in told.items() if len(readings) > 1} == {}
 
 
-def test_phrases_that_nobody_learnt_from_are_read_far_better_than_by_the_tables_alone() -> None:
+def test_of_phrases_that_nobody_learnt_from_half_of_the_tables_errors_are_gone() -> None:
     asked = [place_of(line) for line in phrases_kept_apart()]
     known = [(place, char, reading) for place, char, reading in asked if place and char in polyphones.model()]
-    tables = sum(mandarin.told_by_tables(place, char)[0] == reading for place, char, reading in known)
-    both = sum(mandarin.weighed(place, char).readings == (reading,) for place, char, reading in known)
+    tables = sum(mandarin.told_by_tables(place, char)[0] != reading for place, char, reading in known)
+    both = sum(mandarin.weighed(place, char).readings != (reading,) for place, char, reading in known)
     assert len(known) > 1000
-    assert tables / len(known) < 0.78
-    assert both / len(known) > 0.86
+    assert both < 0.55 * tables, f"of {len(known)} wrong by tables {tables}, with the model {both}"
 
 
 @pytest.mark.parametrize(
