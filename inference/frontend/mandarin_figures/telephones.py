@@ -9,7 +9,7 @@ from inference.frontend.mandarin_figures.counted import COUNTED
 from inference.frontend.numerals import zh_digits
 from inference.frontend.rules import Match, Rule, after, before
 
-_CALLED: Final = re.compile("(?:打|拨|呼叫|叫|热线|报警|按|拨通|火警|匪警|急救|救护车|消防|客服|交警|警察)$")
+_CALLED: Final = re.compile("(?:打|拨|呼叫|叫|热线|报警|按|拨通|火警|匪警|急救|救护车|消防|客服|交警|警察|交管)$")
 _CALLED_NEXT: Final = re.compile(
     "(?:[是为][一-鿿]{0,6}?)?(?:客服|热线|急救|报警)|火警|消防|匪警|报警|急救|热线|指挥中心|接警|电话|平台|客服|救护车"
 )
