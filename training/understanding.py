@@ -133,10 +133,10 @@ def phones(subject: Subject, listeners: Sequence[recogniser.Recogniser]) -> Chap
     rows: list[list[str]] = []
     figures: list[Figure] = []
     numbers: dict[str, float] = {}
+    brisk = [one.brisk.wave for one in subject.samples]
     for kind in KINDS:
         chosen = [number for number, one in enumerate(subject.samples) if one.kind == kind]
         rates, count = [], 0
-        brisk = [one.brisk.wave for one in subject.samples]
         for waves in (subject.teacher, brisk, [said.audio for said in subject.voice]):
             pairs = [
                 recogniser.errors(subject.samples[n].teacher.ids, listener.hear(waves[n]))

@@ -1,5 +1,7 @@
 """What a word's neighbours say about its reading: polyphones by a table, 得 地 长 为 by rules, surnames by titles.
 
+Where nothing here tells, and for 得 长 为 调 even then, `polyphones` weighs the neighbours.
+
 Each look at the neighbours is a comparison of a few characters, so the cost of a word does not grow with the text.
 """
 
@@ -79,8 +81,8 @@ def reading(word: str, place: Place) -> tuple[tuple[str, ...], str] | None:
     return (tuple(told.split()), "polyphone") if told else None
 
 
-def is_ruled(char: str) -> bool:
-    """Whether what is told of a character is a guess wherever it stands; a row of the table is surer."""
+def may_be_overruled(char: str) -> bool:
+    """Whether neighbours are weighed even where a rule or a row tells the character's reading."""
     return char in _RULES or char in _OFTEN_WRONG
 
 
@@ -634,7 +636,7 @@ def _huan_gei(place: Place) -> str:
 
 
 _OFTEN_WRONG: Final = frozenset("调")
-"""Of phrases that its rows fit, they read a quarter wrongly."""
+"""Their own rows are wrong in a quarter of the phrases they fit."""
 _RULES: Final[dict[str, Callable[[Place], str]]] = {
     "得": _de,
     "地": _di,

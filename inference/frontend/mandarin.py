@@ -153,10 +153,15 @@ def told_by_tables(place: context.Place, char: str) -> tuple[str, str]:
     return spelling.readings[0], spelling.rule
 
 
+def is_open(char: str, rule: str) -> bool:
+    """Whether the model is asked for a character of which the tables told by this rule."""
+    return rule != "surname" and (rule != "polyphone" or context.may_be_overruled(char))
+
+
 def weighed(place: context.Place, char: str) -> Spelling:
     """A character of the model. A surname is none of its matters, nor what a row of the table was written for."""
     told, rule = told_by_tables(place, char)
-    if rule == "surname" or (rule == "polyphone" and not context.is_ruled(char)):
+    if not is_open(char, rule):
         return Spelling(char, (told,), rule)
     reading = polyphones.model().choose(char, place, told)
     return Spelling(char, (reading,), rule if reading == told else "neighbours")
@@ -225,7 +230,20 @@ def _as_written(spellings: tuple[Spelling, ...], written: str) -> tuple[tuple[Sp
     return (spellings[0]._replace(text=written),), ()
 
 
-_OF_TRADITIONAL: Final = {"隻": "zhi1", "髮": "fa4", "鬥": "dou4", "幹": "gan4", "係": "xi4", "於": "yu2", "誌": "zhi4"}
+_OF_TRADITIONAL: Final = {
+    "隻": "zhi1",
+    "髮": "fa4",
+    "發": "fa1",
+    "乾": "gan1",
+    "捲": "juan3",
+    "儘": "jin3",
+    "盡": "jin4",
+    "鬥": "dou4",
+    "幹": "gan4",
+    "係": "xi4",
+    "於": "yu2",
+    "誌": "zhi4",
+}
 """Characters alone that say more than the simplified ones they became."""
 
 

@@ -40,8 +40,9 @@ class Model:
         cast = [votes for votes in map(known.get, features(place, told)) if votes]
         if not cast:
             return told
-        totals = [sum(votes) for votes in zip(*cast, strict=True)]
-        return readings[totals.index(max(totals))]
+        totals = dict(zip(readings, map(sum, zip(*cast, strict=True)), strict=True))
+        best = max(totals.values())
+        return told if totals.get(told) == best else next(reading for reading in readings if totals[reading] == best)
 
 
 @cache
@@ -101,8 +102,8 @@ def features(place: Place, told: str) -> list[str]:
     for sign, others in (("<", behind), (">", ahead)):
         noun = next((other for other in others[:AHEAD] if tag(other)[:1] == "n"), "")
         voters += (f"{sign}n{noun}", f"{sign}nk{class_of(noun)}")
-        voters += ["~" + other for other in {*others}]
-        voters += [f"{sign}~k{kind}" for kind in {*map(class_of, others)}]
-    voters += ["<~" + char for char in {*text[max(1, at - NEAR) : at]}]
-    voters += [">~" + char for char in {*text[end : end + NEAR]}]
+        voters += ["~" + other for other in dict.fromkeys(others)]
+        voters += [f"{sign}~k{kind}" for kind in dict.fromkeys(map(class_of, others))]
+    voters += ["<~" + char for char in dict.fromkeys(text[max(1, at - NEAR) : at])]
+    voters += [">~" + char for char in dict.fromkeys(text[end : min(end + NEAR, len(text) - 1)])]
     return voters

@@ -115,7 +115,7 @@ def _without_collector() -> Iterator[None]:
 
 def warm() -> None:
     """Load every dictionary, so that the first request does not wait for them (about a second)."""
-    read("你好 hello Xyzzyq 一点儿 3.5%")
+    read("你好 hello Xyzzyq 一点儿 他还在 3.5%")
 
 
 _PARTICLES: Final = {"啊": "a5", "地": "de5", "得": "de5"}

@@ -15,7 +15,7 @@ _CALLED_NEXT: Final = re.compile(
 )
 _HOTLINE_NEXT: Final = re.compile("[一-鿿]{0,6}?热线")
 """12345市民热线, though 市 is counted too."""
-_NOT_CALLED_NEXT: Final = re.compile(rf"\s?(?:{COUNTED}|折|分)")
+_NOT_CALLED_NEXT: Final = re.compile(rf"\s?(?:{COUNTED}|折|分|[多余来几])")
 _MOBILE: Final = r"86[- ]?1[3-9]\d[- ]?\d{4}[- ]?\d{4}(?!\d)"
 
 

@@ -240,7 +240,7 @@ def test_a_known_error_is_still_one(row: Line) -> None:
 def test_sentences_kept_apart_are_read_aright() -> None:
     """Nobody tunes on these: they say how the rules fare on text for which they were not made.
 
-    The bound is the goal, and what this exam found.
+    The bound is the goal, and what this exam found to the sentence: who loses one learns of it here.
     """
     lines = table("kept_apart.tsv")
     wrong = [line for line in lines if not _right(line)]
