@@ -51,7 +51,7 @@ def test_of_phrases_that_nobody_learnt_from_half_of_the_tables_errors_are_gone()
         ("医生说复查得空腹", "得", "dei3", "neighbours"),
         ("他晕车晕得直想吐", "得", "de5", "polyphone"),
         ("同桌借我橡皮还我的时候少了一角", "还", "huan2", "neighbours"),
-        ("单老师还在", "单", "shan4", "surname"),
+        ("他姓种", "种", "chong2", "surname"),
     ],
 )
 def test_the_rule_says_who_told(text: str, char: str, reading: str, rule: str) -> None:
@@ -65,25 +65,13 @@ def test_what_a_word_names_is_known_of_its_end_too() -> None:
     assert polyphones.class_of("囧") == ""
 
 
-@given(
-    st.text(st.sampled_from("我们的车是新买红苹果"), max_size=30),
-    st.sampled_from([line for line in LINES if len(line) > 30]),
-)
-def test_what_lies_beyond_the_near_words_changes_nothing(far: str, line: str) -> None:
-    place, char, _ = place_of(line)
-    if place is None or char not in polyphones.model():
-        return
-    words = [*far, *["是"] * (polyphones.NEAR + 1), *place.words]
-    text = f"^{''.join(words)}$"
-    moved = place._replace(
-        text=text, words=words, number=place.number + len(words) - len(place.words),
-        at=place.at + len(text) - len(place.text), end=place.end + len(text) - len(place.text),
-    )  # fmt: skip
-    plain = [*["是"] * (polyphones.NEAR + 1), *place.words]
-    shorter = f"^{''.join(plain)}$"
-    near = place._replace(
-        text=shorter, words=plain, number=place.number + len(plain) - len(place.words),
-        at=place.at + len(shorter) - len(place.text), end=place.end + len(shorter) - len(place.text),
-    )  # fmt: skip
-    model = polyphones.model()
-    assert model.choose(char, moved, "") == model.choose(char, near, "")
+@given(st.lists(st.sampled_from(["银行", "苹果", "我们", "跑", "了"]), max_size=20))
+def test_what_lies_beyond_the_near_words_has_no_vote(far: list[str]) -> None:
+    def votes(beyond: list[str]) -> list[str]:
+        near = ["是"] * polyphones.NEAR
+        words, number = [*beyond, *near, "还", *near, *beyond], len(beyond) + polyphones.NEAR
+        at = 1 + len("".join(words[:number]))
+        place = Place(f"^{''.join(words)}$", at, at + 1, "是", "是", words, number, mandarin.part_of_speech)
+        return polyphones.features(place, "hai2")
+
+    assert votes(far) == votes(["好"])
