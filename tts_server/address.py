@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Final
 
@@ -11,6 +12,7 @@ _HOST_BITS: Final = 64
 """Of IPv6: one customer of a provider has as many addresses."""
 
 
+@lru_cache(maxsize=256)  # the same few come with every request; a header's name has 8 KiB at most
 def parse(name: str) -> Address | None:
     """An address, without its zone; what IPv6 only wraps (::ffff:1.2.3.4) as IPv4. None if it is none."""
     try:

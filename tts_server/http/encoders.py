@@ -32,6 +32,7 @@ class Encoders:
         self._count = threads
         self._costs = dict(_FIRST_COSTS)
         self._shares: set[Share] = set()
+        self._owed_s = 0.0  # of a thread, for all of them
 
     def admit(self, audio_format: str, audio_s: float, deadline_s: float, *, streamed: bool) -> None:
         """QueueFull, if an answer of about that much audio could not be encoded in time."""
@@ -40,6 +41,8 @@ class Encoders:
             return
         if streamed:
             own_s = min(own_s, _STREAM_AHEAD_S * self._cost(audio_format))
+        if own_s + self._owed_s / self._count <= deadline_s:  # nobody is asked how much of that comes first
+            return
         ready_s = own_s + sum(min(share.owed_s, own_s) for share in self._shares) / self._count
         if ready_s > deadline_s:
             raise QueueFull(
@@ -54,14 +57,19 @@ class Encoders:
         ahead_s = min(audio_s, _STREAM_AHEAD_S) if streamed else audio_s
         share = Share(audio_format, ahead_s, self._cost(audio_format))
         self._shares.add(share)
+        self._owed_s += share.owed_s
         try:
             yield share
         finally:
             self._shares.discard(share)
+            self._owed_s = self._owed_s - share.owed_s if self._shares else 0.0  # sums of floats drift
 
     def encoded(self, share: Share, audio_s: float, seconds: float) -> None:
         """So much of it has been encoded, and took a thread so long."""
+        before_s = share.owed_s
         share.left_s = max(0.0, share.left_s - audio_s)
+        if share in self._shares:
+            self._owed_s += share.owed_s - before_s
         if audio_s > 0.2 and share.audio_format in self._costs:  # shorter ones say more about overhead
             cost = self._costs[share.audio_format]
             # one that was interrupted by the rest of the machine says little about the next
