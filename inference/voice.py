@@ -179,7 +179,9 @@ class Voice:
         )
         return [
             limit(row[(first - start) * hop : (last - start) * hop] * np.float32(prosody.gain))
-            for row, (prosody, first, last), (_, start, _) in zip(audio, stretches, windows, strict=True)
+            for row, (prosody, first, last), (_, start, _) in zip(
+                audio.reshape(len(windows), -1), stretches, windows, strict=True
+            )
         ]
 
 

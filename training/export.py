@@ -194,6 +194,11 @@ def _block(g: Graph, x: str, mask: str, block: nn.Module, name: str) -> str:
     return g.op("Add", x, _linear(g, hidden, block.down, f"{name}.down"))
 
 
+_VECTOR: Final = 16
+"""Frames are a multiple of it: what is left of whole vectors onnxruntime gives to the C library, whose sines differ in
+the last bit, and a sentence must not depend on what lies behind it in a batch."""
+
+
 def prosody_graph(voice: Voice, ranges: Mapping[str, Range] | None) -> onnx.ModelProto:
     """phones (B, N, 4), lengths (B,), speaker (B,), rate (B,) → durations, frames, log_f0, voicing."""
     g = Graph("prosody", ranges)
@@ -221,7 +226,9 @@ def prosody_graph(voice: Voice, ranges: Mapping[str, Range] | None) -> onnx.Mode
     g.op("Cast", g.op("Squeeze", lengths, g.ints(2)), name="durations", to=INT64)
 
     # A frame's phone is the one that as many others lie before as have ended by then.
-    time = g.unsqueeze(g.op("Range", g.scalar(0.0), g.op("ReduceMax", ends, keepdims=0), g.scalar(1.0)), 1)  # (T, 1)
+    vectors = g.op("Ceil", g.op("Mul", g.op("ReduceMax", ends, keepdims=0), g.scalar(1 / _VECTOR)))
+    time = g.op("Range", g.scalar(0.0), g.op("Mul", vectors, g.scalar(_VECTOR)), g.scalar(1.0))
+    time = g.unsqueeze(time, 1)  # (T, 1)
     ended = g.op("GreaterOrEqual", time, g.op("Transpose", ends, perm=[0, 2, 1]))  # (B, T, N)
     passed = g.op("ReduceSum", g.op("Cast", ended, to=FLOAT), g.ints(2))
     last = g.op("Unsqueeze", g.op("Sub", "lengths", g.constant(np.array(1, np.int64))), g.ints(1, 2))
@@ -310,14 +317,10 @@ BIN_ORDER: Final = np.concatenate([np.arange(0, BINS, 2), np.arange(1, BINS, 2)]
 _QUARTER: Final = np.arange(HOP // 2)
 """Samples of the first quarter of a window, from its start to halfway to its centre."""
 NOISE_STEPS: Final = 32
-_LOUDEST: Final = 4.0
-"""exp of gains is bounded: e^4 is 35 dB above anything the teacher says."""
-_SILENT: Final = -200.0
-"""exp of this is 0."""
 
 
 def decoder_graph(voice: Voice, ranges: Mapping[str, Range] | None) -> onnx.ModelProto:
-    """frames (B, T, D), log_f0, voicing, phase (B, T), start (B,) → audio (B, T * HOP). log_f0 is 0 beyond the end.
+    """frames (B, T, D), log_f0, voicing, phase (B, T), start (B,) → audio (B, T, HOP). log_f0 is 0 beyond the end.
 
     T is a multiple of the stride; the graphs of a stride of 1 have no node for it.
     """
@@ -338,16 +341,13 @@ def decoder_graph(voice: Voice, ranges: Mapping[str, Range] | None) -> onnx.Mode
     step = g.op(
         "Mul", g.op("Exp", g.unsqueeze("log_f0", 2)), g.scalar(1 / SAMPLE_RATE_HZ)
     )  # (B, T, 1), cycles a sample
-    lobe, turns = _harmonics(g, step)
-    gain = _gain(g, _head(g, x, voice, 0), real, _LOUDEST)
-    gain = g.op("Mul", gain, g.op("Mul", lobe, g.op("Mul", g.op("Sqrt", step), g.scalar(LOUDNESS))))
-    cos, sin = _on_circle(g, g.op("Add", _head(g, x, voice, 1, factor=1 / (2 * np.pi)), turns))
-    quieter = -float(np.log(NOISE_STEPS))
-    noise_gain = _gain(g, _head(g, x, voice, 2, shift=quieter), real, _LOUDEST + quieter)
-    voiced = g.op("Mul", gain, cos), g.op("Mul", gain, sin)
-    noise = (g.op("Mul", part, noise_gain) for part in _noise(g, voice))
-    wave = _wave(g, *(g.op("Add", *parts) for parts in zip(voiced, noise, strict=True)))
-    g.op("Reshape", wave, g.ints(0, -1), name="audio")
+    # Gains need no bound: of a normalised input these weights make e^38 at most, which is no infinity, and e^3 of speech.
+    amount, turns = _harmonics(g, step, real)
+    gain = g.op("Mul", g.op("Exp", _head(g, x, voice, 0)), amount)
+    voiced = _turned(g, gain, g.op("Add", _head(g, x, voice, 1, factor=1 / (2 * np.pi)), turns))
+    noise_gain = g.op("Exp", _head(g, x, voice, 2, shift=-float(np.log(NOISE_STEPS))))
+    noise = (g.op("Mul", part, noise_gain) for part in _noise(g, voice, real))
+    _wave(g, *(g.op("Add", *parts) for parts in zip(voiced, noise, strict=True)))
     return g.model(
         {
             "frames": (FLOAT, ["B", "T", voice.size.frame_width]),
@@ -356,7 +356,7 @@ def decoder_graph(voice: Voice, ranges: Mapping[str, Range] | None) -> onnx.Mode
             "phase": (FLOAT, ["B", "T"]),
             "start": (INT64, ["B"]),
         },
-        {"audio": (FLOAT, ["B", "S"])},
+        {"audio": (FLOAT, ["B", "T", HOP])},
     )
 
 
@@ -374,31 +374,34 @@ def _head(g: Graph, x: str, voice: Voice, part: int, *, factor: float = 1.0, shi
     return said if stride == 1 else g.op("Reshape", said, g.ints(0, -1, BINS))
 
 
-def _harmonics(g: Graph, step: str) -> tuple[str, str]:
-    """`net.harmonics` but for its loudness: (B, T, 1) → lobe and turns, (B, T, BINS)."""
+def _harmonics(g: Graph, step: str, real: str) -> tuple[str, str]:
+    """`net.harmonics`: (B, T, 1) → amount, 0 beyond the end, and turns, (B, T, BINS)."""
     spacing = g.op("Mul", step, g.scalar(FFT))
     bins = g.constant(BIN_ORDER.astype(np.float32))
     exactly = g.op("Mul", g.op("Reciprocal", spacing), bins)
     number = g.op("Max", g.op("Round", exactly), g.scalar(1.0))
-    distance = g.op("Mul", g.op("Sub", exactly, number), g.op("Mul", spacing, g.scalar(1 / LOBE_BINS)))
-    lobe = g.op("Clip", g.op("Sub", g.scalar(1.0), g.op("Mul", distance, distance)), g.scalar(LOBE_FLOOR))
+    # (√a − (√⁴a · distance)²)², where a is the loudness: so it costs no pass of its own
+    loudness = g.op("Mul", g.op("Sqrt", step), g.scalar(LOUDNESS))
+    root = g.op("Mul", g.op("Sqrt", loudness), g.unsqueeze(g.op("Cast", real, to=FLOAT), 2))
+    scale = g.op("Mul", g.op("Mul", spacing, g.scalar(1 / LOBE_BINS)), g.op("Sqrt", root))
+    distance = g.op("Mul", g.op("Sub", exactly, number), scale)
+    lobe = g.op("Max", g.op("Sub", root, g.op("Mul", distance, distance)), g.op("Mul", root, g.scalar(LOBE_FLOOR)))
     centre = g.op("Add", g.unsqueeze("phase", 2), g.op("Mul", step, g.scalar(CENTRE)))
     return g.op("Mul", lobe, lobe), g.op("Mul", number, centre)
 
 
-def _gain(g: Graph, log_gain: str, real: str, highest: float) -> str:
-    """exp, bounded, and 0 beyond the end."""
-    limit = g.op("Where", real, g.scalar(highest), g.scalar(_SILENT))
-    return g.op("Exp", g.op("Min", log_gain, g.unsqueeze(limit, 2)))
+def _turned(g: Graph, gain: str, turns: str) -> tuple[str, str]:
+    """gain · cos and gain · sin of 2π turns, within 0.0014 of the gain.
 
-
-def _on_circle(g: Graph, turns: str) -> tuple[str, str]:
-    """cos and sin of 2π turns, within 0.0003: as polynomials 0.7 of the time of the operators of these names."""
+    By s = √2 sin and c = √2 cos of half the angle: 1 − s² is the cosine, s · c the sine. Polynomials take 0.7 of the
+    time of the operators Sin and Cos, and half the angle saves a degree of each.
+    """
     part = g.op("Sub", turns, g.op("Round", turns))
     square = g.op("Mul", part, part)
-    cos = _polynomial(g, square, np.cos(2 * np.pi * _ROOTS), np.ones_like(_ROOTS), 4)
-    sin = _polynomial(g, square, np.sin(2 * np.pi * _ROOTS) / _ROOTS, _ROOTS, 3)
-    return cos, g.op("Mul", sin, part)
+    s = g.op("Mul", _polynomial(g, square, np.sqrt(2) * np.sin(np.pi * _ROOTS) / _ROOTS, _ROOTS, 2), part)
+    c = _polynomial(g, square, np.sqrt(2) * np.cos(np.pi * _ROOTS), np.ones_like(_ROOTS), 2)
+    some = g.op("Mul", gain, s)
+    return g.op("Sub", gain, g.op("Mul", some, s)), g.op("Mul", some, c)
 
 
 _ROOTS: Final = np.sqrt(0.125 * (1 - np.cos(np.pi * (np.arange(400) + 0.5) / 400)))
@@ -432,19 +435,19 @@ def _windowed(g: Graph, second_quarter: str) -> str:
     return g.op("Mul", second_quarter, g.constant(ratio.astype(np.float32)))
 
 
-def _noise(g: Graph, voice: Voice) -> tuple[str, str]:
-    """Rows of the noise table, real and imaginary (B, T, BINS), in steps of 1 / NOISE_STEPS."""
+def _noise(g: Graph, voice: Voice, real: str) -> tuple[str, str]:
+    """Rows of the noise table, real and imaginary (B, T, BINS), in steps of 1 / NOISE_STEPS; 0 beyond the end."""
     table = np.round(_array(voice.noise) * NOISE_STEPS).astype(np.int8).reshape(-1, 2, BINS)[..., BIN_ORDER]
+    table = np.concatenate([table, np.zeros_like(table[:1])])  # silence is the last row
     count = g.op("Gather", g.op("Shape", "log_f0"), g.constant(np.array(1, np.int64)))
-    row = g.op(
-        "Mod", g.op("Add", g.unsqueeze("start", 1), _range(g, count)), g.constant(np.array(NOISE_ROWS, np.int64))
-    )
-    real, imaginary = (g.op("Cast", g.op("Gather", g.constant(table[:, part]), row), to=FLOAT) for part in range(2))
-    return real, imaginary
+    rows = g.constant(np.array(NOISE_ROWS, np.int64))
+    row = g.op("Where", real, g.op("Mod", g.op("Add", g.unsqueeze("start", 1), _range(g, count)), rows), rows)
+    cosine, sine = (g.op("Cast", g.op("Gather", g.constant(table[:, part]), row), to=FLOAT) for part in range(2))
+    return cosine, sine
 
 
-def _wave(g: Graph, real: str, imaginary: str) -> str:
-    """`net.Voice._wave`: twice (B, T, BINS) → (B, T, HOP), overlapping windows added up."""
+def _wave(g: Graph, real: str, imaginary: str) -> None:
+    """`net.Voice._wave`: twice (B, T, BINS) → audio (B, T, HOP), overlapping windows added up."""
     half = BINS // 2
     weight = np.where(BIN_ORDER == 0, 1.0, 2.0).astype(np.float32) / FFT
     quarters = []
@@ -459,4 +462,4 @@ def _wave(g: Graph, real: str, imaginary: str) -> str:
     left, right = (_windowed(g, g.op(fold, cos_far, sin_far)) for fold in ("Add", "Sub"))
     first = g.reversed(g.op("Add", left, g.shifted(right_end, 1)))
     second = g.op("Add", right, g.shifted(left_end, -1))
-    return g.op("Concat", first, second, axis=2)
+    g.op("Concat", first, second, name="audio", axis=2)
