@@ -53,8 +53,11 @@ if TYPE_CHECKING:
 WARM_UP: Final = "你好。Hello, it is 8:30. 行长说，一共三点五元。"
 """Spoken before anybody is served: all parts of the front end, both languages, a short line and a longer one."""
 
-_READ_AT_ONCE: Final = 64
-"""Characters, before the engine has its turn: a quarter of a millisecond; as many short texts as it speaks at once."""
+_READ_AT_ONCE: Final = 160
+"""Characters, before the engine has its turn: as many lines as it plans at once. Each engine's run drives out of the
+processor's caches what the next reading needs: of 30 characters the first takes 0.5 ms, those after it 0.2."""
+_READ_IN_HASTE: Final = 64
+"""Characters, where a beginning is waited for: a few short texts that the engine speaks at once."""
 
 
 class _HostGoneError(Exception):
@@ -147,7 +150,7 @@ class Worker:
         """Hand jobs on to the engine, which can speak short lines together: all that are read already, and of texts a
         few short ones or one long one, those first whose beginning is waited for, and that are due first.
         """
-        left = _READ_AT_ONCE
+        left = _READ_IN_HASTE if any(job.urgent for job in self._unread) else _READ_AT_ONCE
         for job in sorted(self._unread, key=lambda job: (not job.phones, not job.urgent, job.due_s)):
             if left > 0 or job.phones:
                 left -= len(job.text)
@@ -226,7 +229,9 @@ def _chunk(piece: Piece) -> bytearray:
     record[tail_at:] = tail
     samples: npt.NDArray[np.int16] = np.frombuffer(record, np.int16, len(piece.audio), CHUNK_HEADER_BYTES)
     # Clamped: past full scale a sample would come back with the other sign.
-    samples[:] = np.rint(np.clip(piece.audio, -1.0, 1.0) * 32767)
+    scaled = np.clip(piece.audio, -1.0, 1.0)
+    scaled *= 32767
+    samples[:] = np.rint(scaled, out=scaled)
     return record
 
 

@@ -35,7 +35,7 @@ class Limits:
     """When a batch is closed."""
 
     jobs: int = 8
-    audio_s: float = 4.0
+    audio_s: float = 24.0
     wait_s: float = 0.05
 
 

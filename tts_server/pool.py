@@ -59,6 +59,9 @@ PACE_OVER_S: Final = 2.0
 """Of audio, over which the pace of a worker is measured: a few lines."""
 PACE_LASTS_S: Final = 5.0
 """A pace is forgotten when nobody has been busy for so long: what slowed the machine may have gone."""
+AHEAD: Final = 1 / 3
+"""Of a batch: a worker that holds less than this is given the next one. It is the time in which the event loop hears of
+what was made, some milliseconds of work; what is given earlier, nobody else can take up."""
 GOODBYE_S: Final = 1.0
 """For a worker to finish its step and go; then it is killed."""
 
@@ -306,21 +309,26 @@ class Pool:
             worker = idle.pop()
             worker.alone = True
             self._send(worker, [job])
+        busy = sum(bool(worker.held) for worker in workers if self._wants_more(worker))  # for long enough yet
         while idle and self._batcher:
-            shares = len(idle)
+            shares = len(idle) + busy
             worker = idle.pop()
             self._send(worker, self._take(self._batcher, worker, shares))
         self._pass_others(self._batcher, workers)
         self._send_express([worker for worker in ready if worker.express], workers)
         now_s = self._loop.time()
         for worker in sorted(workers, key=lambda worker: worker.held_audio_s):
-            # One batch ahead of the one it speaks, so that it need not wait for this loop in between; but while a
-            # suspect waits for a worker without work, there must come to be one.
-            ahead = worker.held and not self._suspects and worker.held_audio_s < self._limits.audio_s
+            # The next batch before it has spoken this one, so that it need not wait for this loop in between; but while
+            # a suspect waits for a worker without work, there must come to be one.
+            ahead = worker.held and not self._suspects and self._wants_more(worker)
             if ahead and self._batcher.closed(now_s) and self._room(worker):
-                self._send(worker, self._take(self._batcher, worker))
+                self._send(worker, self._take(self._batcher, worker, shares=len(workers)))
         self._metrics.queue_depth(self.engine, self.depth)
         self._wake_at(self._batcher.closes_at_s() if any(self._room(worker) for worker in workers) else None)
+
+    def _wants_more(self, worker: _Worker) -> bool:
+        """Whether it will soon have nothing to do."""
+        return worker.held_audio_s < AHEAD * self._limits.audio_s
 
     def _send_express(self, express: list[_Worker], others: list[_Worker]) -> None:
         """What has workers of its own goes to whoever of them has least to do. On cores where none of them is up, its
@@ -329,7 +337,7 @@ class Pool:
         cores = {self._cores[worker.number] for worker in express}
         others = [worker for worker in others if self._cores[worker.number] not in cores]
         while self._express:
-            may = [worker for worker in express if worker.held_audio_s < self._limits.audio_s and self._room(worker)]
+            may = [worker for worker in express if self._wants_more(worker) and self._room(worker)]
             may += [worker for worker in others if not worker.held]  # nothing else waits for those
             if not may:
                 break

@@ -28,7 +28,7 @@ from inference.protocol import (
     running_jobs,
 )
 from inference.utterance import Manner, Utterance
-from inference.voice import Speech, Voice
+from inference.voice import Prosody, Speech, Voice
 from inference.worker import Worker
 from shm.channel import Channel
 from tests.engines import RAISE, AutoregressiveEngine, ToneEngine, phones_of, tone
@@ -80,24 +80,33 @@ class Host:
 
 
 @contextmanager
-def working(engine: Engine) -> Iterator[Host]:
+def channels() -> Iterator[tuple[Channel, Channel]]:
+    """Both ends of one: the server's, the worker's."""
     channel, address = Channel.create(to_guest_bytes=1 << 16, to_host_bytes=1 << 16)
     guest = Channel.attach(address)
-    worker = Worker(engine, guest)
-    worker.warm_up()
-    thread = threading.Thread(target=worker.run)
-    thread.start()
-    host = Host(channel)
     try:
-        assert host.next() == Ready(engine.capacity, engine.sample_rate_hz, engine.repeatable)
-        yield host
+        yield channel, guest
     finally:
-        host.send(Stop())
-        while thread.is_alive():  # what nobody took may fill its ring
-            channel.release(len(channel.receive()))
-            thread.join(0.01)
         guest.close()
         channel.close()
+
+
+@contextmanager
+def working(engine: Engine) -> Iterator[Host]:
+    with channels() as (channel, guest):
+        worker = Worker(engine, guest)
+        worker.warm_up()
+        thread = threading.Thread(target=worker.run)
+        thread.start()
+        host = Host(channel)
+        try:
+            assert host.next() == Ready(engine.capacity, engine.sample_rate_hz, engine.repeatable)
+            yield host
+        finally:
+            host.send(Stop())
+            while thread.is_alive():  # what nobody took may fill its ring
+                channel.release(len(channel.receive()))
+                thread.join(0.01)
 
 
 def job(number: int, text: str = "", *, skip_samples: int = 0, urgent: bool = False, pitch: float = 0.0) -> Job:
@@ -197,6 +206,89 @@ def test_what_fails_in_company_is_tried_alone(voice: Voice, monkeypatch: pytest.
     results = [result for _ in range(4) for result in engine.step()]
     assert not engine.has_work
     assert [(type(result), result.job_id) for result in results] == [(Piece, 0), (Piece, 1), (Piece, 2)]
+
+
+LONG = (
+    "你好，世界，这一句要长得多，不会同别的一起说。",
+    "这一句也不短，前面还有几句要先说完。",
+    "第三句更长一些，因为里面还有许多话要说，一时说不完。",
+    "第四句也同它们一起计划好。",
+    "第五句要再等一等才轮到它。",
+)
+
+
+def count_plans(voice: Voice, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many lines each run planned, as they happen."""
+    plan, counts = voice.plan, list[int]()
+
+    def counted(utterances: Sequence[Utterance]) -> list[Prosody]:
+        counts.append(len(utterances))
+        return plan(utterances)
+
+    monkeypatch.setattr(voice, "plan", counted)
+    return counts
+
+
+def test_lines_that_wait_are_planned_together_and_each_is_as_it_would_be_alone(
+    voice: Voice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    utterances = [Utterance(tuple(phones_of(text)), Manner("female")) for text in LONG]
+    alone = [voice.speak_batch([utterance])[0].audio for utterance in utterances]
+    engine = ParallelEngine(voice)
+    counts = count_plans(voice, monkeypatch)
+    for number, utterance in enumerate(utterances):
+        engine.add(Task(number, utterance, urgent=False, due_s=float(number)))
+    assert engine.running() == (0, 1, 2, 3)  # should it die, it may have been by any of them
+    for number, expected in enumerate(alone):
+        (piece,) = engine.step()
+        assert isinstance(piece, Piece)
+        assert (piece.job_id, piece.last) == (number, True)
+        np.testing.assert_array_equal(piece.audio, expected)
+    assert counts == [4, 1]
+
+
+def test_a_beginning_that_is_waited_for_is_planned_alone(voice: Voice, monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = ParallelEngine(voice)
+    counts = count_plans(voice, monkeypatch)
+    for number, text in enumerate(LONG[:3]):
+        engine.add(Task(number, Utterance(tuple(phones_of(text)), Manner("female")), urgent=number == 2))
+    assert engine.running() == (2,)
+    assert engine.step()[0].job_id == 2
+    assert counts == [1]
+
+
+def test_what_cannot_be_planned_in_company_is_tried_alone(voice: Voice, monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = ParallelEngine(voice)
+    plan = voice.plan
+
+    def fail_with_male(utterances: Sequence[Utterance]) -> list[Prosody]:
+        if any(utterance.manner.speaker == "male" for utterance in utterances):
+            raise RuntimeError("not with him")
+        return plan(utterances)
+
+    monkeypatch.setattr(voice, "plan", fail_with_male)
+    for number, speaker in enumerate(("female", "male", "female")):
+        engine.add(Task(number, Utterance(tuple(phones_of(LONG[number])), Manner(speaker)), urgent=False))
+    results = [result for _ in range(4) for result in engine.step()]
+    assert not engine.has_work
+    assert [(type(result), result.job_id) for result in results] == [(Piece, 0), (Broken, 1), (Piece, 2)]
+
+
+@pytest.mark.parametrize(("urgent", "read_first"), [(False, 5), (True, 2)])
+def test_several_texts_are_read_before_the_engine_has_its_turn(urgent: bool, read_first: int) -> None:
+    engine = ToneEngine()
+    with channels() as (channel, guest):
+        worker = Worker(engine, guest)
+        worker.warm_up()
+        Host(channel).send(
+            *(
+                job(number, "今天天气很好，我们一起去公园散步，看看花，再坐船回家，晚上在家做饭。", urgent=urgent)
+                for number in range(6)
+            )
+        )
+        worker._receive()
+        worker._read_some()
+        assert len(worker._unread) == 6 - read_first
 
 
 def test_what_is_due_first_is_spoken_first(voice: Voice) -> None:
