@@ -420,7 +420,7 @@ class Settings(BaseModel):
         le=1,
     )
     degrade_after_s: float = _setting(
-        OVERLOAD, 10.0, "when that lasts so long, by one step at a time", "a burst passes in less", ge=0.05, le=3600
+        OVERLOAD, 10.0, "when that lasts so long", "a burst passes in less", ge=0.05, le=3600
     )
     degrade_fallback_wait_s: float = _setting(
         OVERLOAD,
@@ -441,7 +441,8 @@ class Settings(BaseModel):
     degrade_recover_cpu: float = _setting(
         OVERLOAD,
         0.8,
-        "it steps forward when less than this part is used, or waits are below half of degrade_fallback_wait_s",
+        "it steps forward when less than this part is used; nobody is refused either once waits are below half of "
+        "degrade_fallback_wait_s",
         "well below what made it step back, or it would do so again at once",
         ge=0,
         le=1,

@@ -1,11 +1,14 @@
 """What the server leaves undone when it has too much to do. Pure: it is told how busy the server is, and the time.
 
-    NORMAL ─► NO_PREVIEW ─► VIP_FIRST ─► FALLBACK ─► REFUSE        one step at a time, up and down
+    NORMAL ─► VIP_FIRST, or if requests wait FALLBACK ─► REFUSE        and back one step at a time, NO_PREVIEW the last
 
 A server that uses all its CPU and keeps nobody waiting is not overloaded: it does what it was bought for. So the first
 two steps, which take little from anybody, need a busy CPU alone; those that change what callers get, or turn them away,
-need besides that requests wait. What lifts a step must hold all of a while, and what ends it is well below what lifted
-it: the level cannot flap.
+need besides that requests wait. Nobody is turned away before it was tried whether another engine helps.
+
+What lifts the level must hold all of a while, and what ends it is well below what lifted it: it cannot flap. Waits that
+are short because another engine speaks, which costs less, would be long again without it: what ends FALLBACK is spare
+CPU alone.
 """
 
 from __future__ import annotations
@@ -15,8 +18,8 @@ from dataclasses import dataclass
 from typing import Final
 
 _CALM: Final = 0.5
-"""Nobody waits when it is half of what first counted as waiting. Not of what led to REFUSE: while refusals keep the
-wait short, they are what is needed."""
+"""Nobody needs to be refused when the wait is half of what first counted as waiting. Not of what led to REFUSE: while
+refusals keep the wait short, they are what is needed."""
 
 
 class Level(enum.IntEnum):
@@ -24,7 +27,7 @@ class Level(enum.IntEnum):
 
     NORMAL = 0
     NO_PREVIEW = 1
-    """The web page's preview is switched off."""
+    """The web page's preview is switched off. Only on the way back: what calls for it calls for the next one too."""
     VIP_FIRST = 2
     """Ordinary requests queue behind those of priority 0."""
     FALLBACK = 3
@@ -55,37 +58,41 @@ class Degradation:
         fallback_s = bounds.fallback_wait_s
         self._waits_s = {Level.FALLBACK: fallback_s, Level.REFUSE: max(fallback_s, bounds.refuse_wait_s)}
         self._calm_wait_s = _CALM * fallback_s
-        self._busy_since_s: float | None = None
+        self._called_since_s: dict[Level, float] = {}  # levels above this one, each as long as it is called for
         self._calm_since_s: float | None = None
 
     def observe(self, cpu_share: float, wait_s: float, now_s: float) -> Level:
         """The level, now that so much of the CPU is used and a new request would wait so long to be taken up."""
-        if not self._too_much(cpu_share, wait_s):
-            self._busy_since_s = None
-        elif self._busy_since_s is None:
-            self._busy_since_s = now_s
+        for level in self._next():
+            if cpu_share > self._bounds.cpu and wait_s > self._waits_s.get(level, -1.0):
+                self._called_since_s.setdefault(level, now_s)
+            else:
+                self._called_since_s.pop(level, None)
         if not self._calm(cpu_share, wait_s):
             self._calm_since_s = None
         elif self._calm_since_s is None:
             self._calm_since_s = now_s
-        if self._busy_since_s is not None and now_s - self._busy_since_s >= self._bounds.after_s:
-            self._move(1)
+        called = [level for level, since_s in self._called_since_s.items() if now_s - since_s >= self._bounds.after_s]
+        if called:
+            self._move(max(called))
         elif self._calm_since_s is not None and now_s - self._calm_since_s >= self._bounds.recover_s:
-            self._move(-1)
+            self._move(Level(self.level - 1))
         return self.level
 
-    def _too_much(self, cpu_share: float, wait_s: float) -> bool:
-        """Whether the next level is called for."""
-        if self.level is Level.REFUSE:
-            return False
-        return cpu_share > self._bounds.cpu and wait_s > self._waits_s.get(Level(self.level + 1), -1.0)
+    def _next(self) -> tuple[Level, ...]:
+        """The levels that it may be lifted to from this one."""
+        if self.level < Level.FALLBACK:
+            return tuple(level for level in (Level.VIP_FIRST, Level.FALLBACK) if level > self.level)
+        return (Level.REFUSE,) if self.level is Level.FALLBACK else ()
 
     def _calm(self, cpu_share: float, wait_s: float) -> bool:
         """Whether this level is not called for any more."""
         if self.level is Level.NORMAL:
             return False
-        return cpu_share < self._calm_cpu or (self.level in self._waits_s and wait_s < self._calm_wait_s)
+        return cpu_share < self._calm_cpu or (self.level is Level.REFUSE and wait_s < self._calm_wait_s)
 
-    def _move(self, step: int) -> None:
-        self.level = Level(self.level + step)
-        self._busy_since_s = self._calm_since_s = None
+    def _move(self, level: Level) -> None:
+        for passed in [other for other in self._called_since_s if other <= max(level, self.level)]:
+            del self._called_since_s[passed]
+        self.level = level
+        self._calm_since_s = None

@@ -19,15 +19,17 @@ def run(looks: list[tuple[float, float]], degradation: Degradation, from_s: int 
     return [int(degradation.observe(cpu, wait_s, from_s + second)) for second, (cpu, wait_s) in enumerate(looks)]
 
 
-def test_a_busy_cpu_that_keeps_nobody_waiting_costs_the_preview_and_then_the_order() -> None:
-    levels = run([(1.0, 0.0)] * 100, Degradation(BOUNDS))
-    assert [levels.index(level) for level in (1, 2)] == [10, 21]
-    assert max(levels) == 2
+def test_a_busy_cpu_that_keeps_nobody_waiting_costs_the_preview_and_the_order() -> None:
+    assert run([(1.0, 0.0)] * 100, Degradation(BOUNDS)) == [0] * 10 + [2] * 90
 
 
 def test_when_requests_wait_as_well_they_go_elsewhere_and_are_then_refused() -> None:
-    levels = run([(1.0, 6.0)] * 100, Degradation(BOUNDS))
-    assert [levels.index(level) for level in (1, 2, 3, 4)] == [10, 21, 32, 43]
+    assert run([(1.0, 6.0)] * 100, Degradation(BOUNDS)) == [0] * 10 + [3] * 11 + [4] * 79
+
+
+def test_waits_that_come_later_are_counted_from_then_on() -> None:
+    levels = run([(1.0, 0.0)] * 5 + [(1.0, 2.0)] * 95, Degradation(BOUNDS))
+    assert [levels.index(level) for level in (2, 3)] == [10, 15]
 
 
 @pytest.mark.parametrize(("wait_s", "most"), [(0.9, 2), (1.1, 3), (4.9, 3), (5.1, 4)])
@@ -60,14 +62,20 @@ def test_between_the_two_thresholds_it_stays_as_it_is() -> None:
 
 
 def test_when_nobody_waits_any_more_nobody_is_refused_however_busy_the_cpu() -> None:
-    levels = run([(1.0, 0.0)] * 100, at_its_worst(), from_s=60)
-    assert levels[-1] == 2
-    assert levels == sorted(levels, reverse=True)
+    assert run([(1.0, 0.0)] * 100, at_its_worst(), from_s=60) == [4] * 10 + [3] * 90
+
+
+def test_waits_that_are_short_for_another_engine_speaks_do_not_end_that() -> None:
+    degradation = Degradation(BOUNDS)
+    assert run([(1.0, 2.0)] * 20, degradation)[-1] == 3
+    assert run([(0.81, 0.0)] * 100, degradation, from_s=20) == [3] * 100
+    levels = run([(0.79, 0.0)] * 100, degradation, from_s=120)
+    assert [levels.index(level) for level in (2, 1, 0)] == [10, 21, 32]
 
 
 def test_waits_that_are_only_a_little_shorter_do_not_end_it() -> None:
     assert min(run([(1.0, 0.6)] * 100, at_its_worst(), from_s=60)) == 4
-    assert run([(1.0, 0.4)] * 100, at_its_worst(), from_s=60)[-1] == 2
+    assert run([(1.0, 0.4)] * 100, at_its_worst(), from_s=60)[-1] == 3
 
 
 def test_settings_that_contradict_one_another_do_no_harm() -> None:
@@ -97,18 +105,26 @@ def looks(draw: st.DrawFn) -> list[tuple[float, float, float]]:
 
 
 @given(looks())
-def test_it_never_skips_a_step_and_never_flaps(observed: list[tuple[float, float, float]]) -> None:
+def test_it_refuses_nobody_before_it_has_tried_the_rest_comes_back_by_steps_and_never_flaps(
+    observed: list[tuple[float, float, float]],
+) -> None:
     degradation = Degradation(BOUNDS)
     levels, changes = [Level.NORMAL], []
     for now_s, cpu, wait_s in observed:
         levels.append(degradation.observe(cpu, wait_s, now_s))
         if levels[-1] != levels[-2]:
-            changes.append((now_s, levels[-1] - levels[-2], cpu, wait_s))
-    assert all(abs(after - before) <= 1 for before, after in itertools.pairwise(levels))
-    for (before_s, _, _, _), (after_s, step, _, _) in itertools.pairwise(changes):
-        assert after_s - before_s >= (BOUNDS.after_s if step > 0 else BOUNDS.recover_s)
-    for _, step, cpu, wait_s in changes:  # no look lifts it that could also end it
-        assert cpu > BOUNDS.cpu if step > 0 else (cpu < BOUNDS.recover_cpu or wait_s < BOUNDS.fallback_wait_s / 2)
+            changes.append((now_s, levels[-2], levels[-1], cpu, wait_s))
+    assert all(after - before >= -1 for before, after in itertools.pairwise(levels))
+    assert all(before == 3 for before, after in itertools.pairwise(levels) if after == 4 != before)
+    for (before_s, *last, _, _), (after_s, old, new, _, _) in itertools.pairwise(changes):
+        if new < old or last[1] < last[0] or new == 4:
+            assert after_s - before_s >= (BOUNDS.after_s if new > old else BOUNDS.recover_s)
+    for _, old, new, cpu, wait_s in changes:  # no look lifts it that could also end it
+        if new > old:
+            assert cpu > BOUNDS.cpu
+            assert wait_s > {2: -1.0, 3: 1.0, 4: 5.0}[new]
+        else:
+            assert cpu < BOUNDS.recover_cpu or (old == 4 and wait_s < BOUNDS.fallback_wait_s / 2)
 
 
 @given(looks(), Shares, Waits)
