@@ -85,11 +85,11 @@ class Batcher(Generic[T]):
             heapq.heapify(self._heap)
         return True
 
-    def first_rank_s(self) -> float | None:
-        """Of the most due job; None if there is none."""
+    def first(self) -> T | None:
+        """The most due job; None if there is none."""
         while self._heap and self._heap[0][2].dropped:
             heapq.heappop(self._heap)
-        return self._heap[0][0] if self._heap else None
+        return self._heap[0][2].job if self._heap else None
 
     def closed(self, now_s: float) -> bool:
         """Whether the next batch is worth giving to a worker that still works."""

@@ -346,12 +346,17 @@ class Pool:
         self._pass_others(self._express, express + others)
 
     def _pass_others(self, batcher: Batcher[Job], workers: list[_Worker]) -> None:
-        """What is more due than all that a busy worker holds goes to it at once: it will be the next that is spoken."""
-        while (first_s := batcher.first_rank_s()) is not None:
+        """What a busy worker would speak next if it had it goes to it at once: a beginning that is waited for, and what
+        is more due than all that it holds.
+        """
+        while (first := batcher.first()) is not None:
+            at_once = first.urgent and not self._suspects  # for those, some worker must come to have nothing to do
             later = [
                 worker
                 for worker in workers
-                if worker.held and self._room(worker) and first_s < min(job.rank_s for job in worker.held.values())
+                if worker.held
+                and self._room(worker)
+                and (at_once or first.rank_s < min(job.rank_s for job in worker.held.values()))
             ]
             if not later:
                 return

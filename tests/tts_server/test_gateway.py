@@ -542,6 +542,28 @@ async def test_who_is_important_passes_what_a_busy_worker_holds_already(voices_d
     assert ends.index("important") <= 2
 
 
+async def test_a_beginning_that_is_waited_for_goes_to_a_busy_worker_at_once(voices_dir: Path, tmp_path: Path) -> None:
+    ends: list[str] = []
+
+    async def say(gateway: SpeechGateway, name: str, *, streamed: bool = False) -> None:
+        await hear(gateway, ask(gateway, f"{name}.", pitch_semitones=SLOW, streamed=streamed))
+        ends.append(name)
+
+    settings: dict[str, Any] = {"workers": 1, "max_batch_wait_ms": 1000.0}  # nothing goes ahead by its wait
+    async with running(voices_dir, tmp_path, **settings) as gateway, asyncio.TaskGroup() as group:
+        (worker,) = gateway._pools["standard"]._workers.values()
+        group.create_task(say(gateway, "whole"))
+        while not worker.held:  # noqa: ASYNC110  (workers have no event)
+            await asyncio.sleep(0)
+        group.create_task(say(gateway, "streamed", streamed=True))
+        group.create_task(say(gateway, "another whole"))
+        while len(worker.held) < 2:
+            assert not ends, "it waited until the worker had nothing to do"
+            await asyncio.sleep(0)
+        assert [job.urgent for job in worker.held.values()] == [False, True]
+    assert ends[-1] == "another whole"
+
+
 async def test_lines_that_wait_go_to_busy_workers_in_batches_each_a_fair_part(
     voices_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
