@@ -13,7 +13,9 @@ from typing import Final, cast
 from urllib.parse import urlsplit
 
 _ROOM_BYTES: Final = 1 << 18
-"""Read at once: most answers come in one or two pieces."""
+"""Read at once, of what has no length: most answers come in one or two pieces."""
+_HEAD_ROOM_BYTES: Final = 1 << 12
+"""Read at once where a head begins. What comes with it is copied on its way to its place, so it should be little."""
 _HEAD_BYTES: Final = 1 << 16
 """Longest head of an answer, or line before a chunk: more is no answer of ours."""
 _LONGEST_BYTES: Final = 1 << 28
@@ -53,6 +55,7 @@ class Wire:
         self._prefix = parts.path.rstrip("/")
         self._lines = "".join(f"{line}\r\n" for line in (f"Host: {parts.netloc.rpartition('@')[2]}", *headers))
         self._idle: list[_Connection] = []
+        self._room = memoryview(bytearray(_ROOM_BYTES))  # of all connections: what is read is taken out at once
 
     async def post(self, path: str, headers: str, body: bytes) -> Answer:
         """Ask, and wait for all of the answer. `headers` are lines, each with its end. WireError if there is none."""
@@ -82,7 +85,9 @@ class Wire:
                 return connection
         loop = asyncio.get_running_loop()
         try:
-            _, made = await loop.create_connection(_Connection, self._host, self._port, ssl=self._tls or None)
+            _, made = await loop.create_connection(
+                lambda: _Connection(self._room), self._host, self._port, ssl=self._tls or None
+            )
         except OSError as error:
             raise WireError("nobody listens") from error
         return made
@@ -91,8 +96,8 @@ class Wire:
 class _Connection(asyncio.BufferedProtocol):
     """One of them. What comes goes to the body itself where its length is known, else through `_room`."""
 
-    def __init__(self) -> None:
-        self._room = bytearray(_ROOM_BYTES)
+    def __init__(self, room: memoryview) -> None:
+        self._room = room
         self._left = b""  # that came and was not understood yet: part of a head, or of a line before a chunk
         self._answer = Answer()
         self._waiter: asyncio.Future[Answer] | None = None
@@ -124,7 +129,7 @@ class _Connection(asyncio.BufferedProtocol):
     def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002  (the loop's guess is worse than ours)
         if self._state == self._sized:
             return memoryview(self._answer.body)[self._filled :]
-        return memoryview(self._room)
+        return self._room[:_HEAD_ROOM_BYTES] if self._state == self._head else self._room
 
     def buffer_updated(self, nbytes: int) -> None:
         if self._waiter is None:  # nobody has asked for anything
@@ -137,7 +142,7 @@ class _Connection(asyncio.BufferedProtocol):
                 if self._filled == len(self._answer.body):
                     self._done()
                 return
-            data = self._left + bytes(memoryview(self._room)[:nbytes])
+            data = self._left + bytes(self._room[:nbytes])
             self._left = b""
             while data and not self._waiter.done():
                 data = self._state(data)
