@@ -90,9 +90,11 @@ def pitch_of(audio: NDArray[np.float64], gender: str) -> tuple[NDArray[np.float3
     return np.interp(np.arange(len(f0)), where, np.log(f0[where])).astype(np.float32), voiced
 
 
-def teach(number: int, speaker: int, gains: dict[str, dict[Any, float]]) -> Utterance | None:
-    """Sentence `number` of the corpus by one speaker, or None where the teacher cannot say it. A third is said at
-    another rate and pitch, so that the decoder hears more than one of each.
+def teach(
+    number: int, speaker: int, gains: dict[str, dict[Any, float]], *, mandarin_pace: float = 1.0
+) -> Utterance | None:
+    """Sentence `number` of the corpus by one speaker, its Mandarin so many times as fast, or None where the teacher
+    cannot say it. A third is said at another rate and pitch, so that the decoder hears more than one of each.
     """
     rng = np.random.default_rng((number, speaker))
     plain = bool(rng.random() < 0.66)
@@ -100,7 +102,7 @@ def teach(number: int, speaker: int, gains: dict[str, dict[Any, float]]) -> Utte
     pitch = 0 if plain else int(rng.integers(-22, 23))
     pitch_range = 0 if plain else int(rng.integers(-25, 26))
     phones = corpus.line(number).phones
-    voice = replace(SPEAKERS[speaker], gain_db=gains[SPEAKERS[speaker].name])
+    voice = replace(SPEAKERS[speaker], gain_db=gains[SPEAKERS[speaker].name]).at(mandarin_pace)
     try:
         spoken = speak(phones, voice, rate=rate, pitch=pitch, pitch_range=pitch_range)
     except Unspeakable:

@@ -341,7 +341,7 @@ def decoder_graph(voice: Voice, ranges: Mapping[str, Range] | None) -> onnx.Mode
     step = g.op(
         "Mul", g.op("Exp", g.unsqueeze("log_f0", 2)), g.scalar(1 / SAMPLE_RATE_HZ)
     )  # (B, T, 1), cycles a sample
-    # Gains need no bound: of a normalised input these weights make e^38 at most, which is no infinity, and e^3 of speech.
+    # Gains need no bound: of a normalised input these weights make e^38 at most, no infinity; of speech they make e^3.
     amount, turns = _harmonics(g, step, real)
     gain = g.op("Mul", g.op("Exp", _head(g, x, voice, 0)), amount)
     voiced = _turned(g, gain, g.op("Add", _head(g, x, voice, 1, factor=1 / (2 * np.pi)), turns))

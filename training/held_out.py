@@ -39,7 +39,7 @@ class Sample:
     phones: tuple[Phone, ...]
     speaker: int
     teacher: Utterance
-    brisk: Utterance  # the teacher at the voice's pace: whoever speaks faster is understood less well
+    brisk: Utterance  # the teacher at the voice's pace, to tell what the pace does
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,9 +72,8 @@ def samples(gains: dict[str, dict[Any, float]], every: int = 1) -> HeldOut:
 def _said(sentence: Sentence, number: int, gains: dict[str, dict[Any, float]], pace: float) -> Utterance | None:
     """By the speaker of that number, its Mandarin so many times as fast; None if the teacher cannot say it."""
     speaker = SPEAKERS[number]
-    rates = speaker.words_per_minute | {"zh": round(pace * speaker.words_per_minute["zh"])}
     try:
-        spoken = speak(sentence.phones, replace(speaker, gain_db=gains[speaker.name], words_per_minute=rates))
+        spoken = speak(sentence.phones, replace(speaker, gain_db=gains[speaker.name]).at(pace))
     except Unspeakable:
         return None
     return utterance(sentence.phones, number, spoken, plain=True, number=-1)

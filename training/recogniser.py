@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import Any, Final
 
@@ -25,10 +26,11 @@ from training.data import Utterance, teach
 from training.held_out import in_a_fresh_process
 from training.losses import MEL_BANDS
 from training.measures import edit_distance, log_mel
+from training.prosody import PACE
 from training.teacher import SPEAKERS
 
 FIRST_SENTENCE: Final = 6_000_000  # no voice is trained on sentences from 5,000,000 on
-SENTENCES: Final = 480  # by the speakers in turn: about half an hour
+SENTENCES: Final = 480  # by the speakers in turn: about half an hour, and once more at the voice's pace
 _TUNING: Final = 40  # of these, to choose the price
 _STEPS: Final = 1500
 _BATCH, _WINDOW = 16, 160  # frames
@@ -36,7 +38,7 @@ _PEAK_RATE: Final = 3e-3
 _WIDTH: Final = 128
 _DILATIONS: Final = (1, 2, 4, 8, 1)
 _PRICES: Final = (2.0, 4.0, 6.0, 9.0, 13.0)
-_VERSION: Final = 1  # of all the above, for the cache
+_VERSION: Final = 2  # of all the above, for the cache
 
 SOUNDS: Final = tuple(name for name in PHONES if name != PAD and name not in PAUSES)
 _SILENCE: Final = len(SOUNDS)
@@ -112,9 +114,11 @@ def recogniser(folder: Path, gains: dict[str, dict[Any, float]], seed: int = 1) 
 
 
 def sentences(gains: dict[str, dict[Any, float]], count: int = SENTENCES) -> list[Utterance]:
-    """The teacher's sentences that the listener and the reader of tones learn from."""
-    numbers = tqdm(range(count), desc="teacher", unit="sentence", mininterval=2.0)
-    made = (teach(FIRST_SENTENCE + number, number % len(SPEAKERS), gains) for number in numbers)
+    """The teacher's sentences that the listener and the reader of tones learn from: all of them at the teacher's own
+    pace, and then at the voice's. Who has heard but one of them takes a short syllable for a neutral one.
+    """
+    turns = tqdm(list(product((1.0, PACE), range(count))), desc="teacher", unit="sentence", mininterval=2.0)
+    made = (teach(FIRST_SENTENCE + number, number % len(SPEAKERS), gains, mandarin_pace=pace) for pace, number in turns)
     return [one for one in made if one is not None]
 
 

@@ -8,7 +8,7 @@ events.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from itertools import groupby
 from typing import Final, Literal
@@ -43,6 +43,11 @@ class Speaker:
     words_per_minute: dict[Language, int]
     gain_db: dict[Language, float] = field(default_factory=dict)
     description: str = ""
+
+    def at(self, mandarin_pace: float) -> Speaker:
+        """The same, who speaks Mandarin so many times as fast."""
+        faster: dict[Language, int] = {"zh": round(mandarin_pace * self.words_per_minute["zh"])}
+        return replace(self, words_per_minute=self.words_per_minute | faster)
 
 
 # Pitch: who speaks both languages is lower in English (Lee and Sidtis 2017, doi:10.1080/2050571X.2016.1273572); at one
