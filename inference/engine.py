@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from inference.protocol import Code
 from inference.utterance import Utterance
+
+HASTE_S: Final = 1.0
+"""A beginning that is waited for passes what is due up to so long before it. Not more: a flood of beginnings would let
+nobody else have a turn."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,23 +1,23 @@
 """The parallel voices as an engine: a line is planned in one run and decoded in another, or in stretches.
 
-Urgent beginnings go first, then what is due first: so a line of somebody important passes those that came with it or
-before it, and waits for one step at most. Short lines that wait together are spoken together, since a run costs about a
-millisecond whatever is in it; longer ones one after another, since two in one run take as long, and the second would be
-waited for.
+What is due first goes first, a beginning that is waited for as if it were due a second before: so a line of somebody
+important passes those that came with it or before it, and waits for one step at most. Short lines that wait are spoken
+together, since a run costs about a millisecond whatever is in it; longer ones are planned together and decoded one by
+one, since two in one run of the decoder take as long, and the second would be waited for.
 """
 
 from __future__ import annotations
 
 import heapq
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import islice
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
-from inference.engine import Broken, Piece, Task
+from inference.engine import HASTE_S, Broken, Piece, Task
 from inference.protocol import Code
 from inference.voice import Prosody, Voice
 
@@ -41,7 +41,11 @@ SPREAD: Final = 1.35
 """How much longer the longest may be: all take as long as it does."""
 PLANNED_TOGETHER: Final = 4
 """Longer lines that wait are planned in one run, and decoded one by one. Of lines of 6 s that takes 1.40 ms each one by
-one, 1.02 by four, 0.93 by eight, whatever their lengths (medians of 12, int8, `light`, a Zen 4 core)."""
+one, 1.02 by four, 0.93 by eight (medians of 12, int8, `light`, a Zen 4 core)."""
+PLANNED_SPREAD: Final = 2.0
+"""How much longer the longest of those may be, or the shortest shorter: at 3 as much is lost as gained."""
+PLANNED_PHONES: Final = 150
+"""Most of them, a dozen seconds: longer lines gain nothing by company, and take their time."""
 LONGEST_LINE_PHONES: Final = 1200
 """More than a minute. The front end cuts lines far shorter; what comes longer is no line of its making."""
 
@@ -56,6 +60,10 @@ class _Spoken:
     stretch_frames: int = 0
     alone: bool = False
     """Whether it was in a run that failed: whose fault it was shows when each is tried by itself."""
+    planning_s: float = 0.0
+    """Its part of the time that planning took, until it is told with its first piece."""
+    told: bool = False
+    """Whether a piece of it went out, and with it where its phones end."""
 
     @property
     def length(self) -> int:
@@ -69,8 +77,8 @@ class _Spoken:
 
     @property
     def plannable(self) -> bool:
-        """Whether it may be planned with others: it is neither short, nor too long, nor in haste."""
-        ordinary = SHORT_PHONES < self.length <= LONGEST_LINE_PHONES and not self.task.urgent
+        """Whether it may be planned with others: it is neither short, nor long, nor in haste."""
+        ordinary = SHORT_PHONES < self.length <= PLANNED_PHONES and not self.task.urgent
         return ordinary and self.prosody is None and not self.alone
 
 
@@ -119,7 +127,6 @@ class ParallelEngine:
         batch = self._batch()
         if batch[0].length > LONGEST_LINE_PHONES:
             return [self._broken(batch[0], Code.TOO_LONG, f"a sentence has more than {LONGEST_LINE_PHONES} phones")]
-        started = time.perf_counter()
         try:
             pieces = self._speak_together(batch) if batch[0].short and len(batch) > 1 else [self._speak(batch)]
         except Exception as error:  # noqa: BLE001  onnxruntime's exceptions share no base; the other lines must go on
@@ -128,11 +135,10 @@ class ParallelEngine:
             for each in batch:
                 each.alone = True
             return []
-        infer_s = (time.perf_counter() - started) / len(pieces)
         for each, piece in zip(batch, pieces, strict=False):  # what was but planned has none yet
             if piece.last:
                 del self._waiting[each.task.job_id]
-        return [replace(piece, infer_s=infer_s) for piece in pieces]
+        return list(pieces)
 
     def _broken(self, spoken: _Spoken, code: Code, message: str) -> Broken:
         del self._waiting[spoken.task.job_id]
@@ -155,15 +161,21 @@ class ParallelEngine:
             return [first, *islice(alike, TOGETHER - 1)]
         if not first.plannable:
             return [first]
-        others = (spoken for spoken in self._waiting.values() if spoken.plannable and spoken is not first)
+        least, most = first.length / PLANNED_SPREAD, first.length * PLANNED_SPREAD
+        others = (
+            spoken
+            for spoken in self._waiting.values()
+            if spoken.plannable and spoken is not first and least <= spoken.length <= most
+        )
         return [first, *heapq.nsmallest(PLANNED_TOGETHER - 1, others, key=self._due_s)]
 
     def _next(self) -> _Spoken:
-        """Urgent lines that nothing was heard of yet, then the others, each as they are due."""
-        waiting = self._waiting.values()
-        return min((s for s in waiting if s.task.urgent and not s.done_frames), key=self._due_s, default=None) or min(
-            waiting, key=self._due_s
-        )
+        """What is due first; an urgent line that nothing was heard of yet counts as due a while before."""
+        return min(self._waiting.values(), key=self._turn_s)
+
+    def _turn_s(self, spoken: _Spoken) -> float:
+        hasty = spoken.task.urgent and not spoken.done_frames
+        return self._due_s(spoken) - (HASTE_S if hasty else 0.0)
 
     def _due_s(self, spoken: _Spoken) -> float:
         """Of an urgent line that was begun, the rest is due when half of what went out has been heard."""
@@ -173,9 +185,11 @@ class ParallelEngine:
 
     def _speak_together(self, batch: list[_Spoken]) -> list[Piece]:
         """Each is as it would be alone (tests hold it), and too short to be cut into stretches."""
+        started_s = time.perf_counter()
         speeches = self._voice.speak_batch([spoken.task.utterance for spoken in batch])
+        infer_s = (time.perf_counter() - started_s) / len(batch)
         return [
-            Piece(each.job_id, speech.audio[each.skip_samples :], True, 0.0, self._ends(speech.durations))  # noqa: FBT003
+            Piece(each.job_id, speech.audio[each.skip_samples :], True, infer_s, self._ends(speech.durations))  # noqa: FBT003
             for speech, each in zip(speeches, (spoken.task for spoken in batch), strict=True)
         ]
 
@@ -183,8 +197,13 @@ class ParallelEngine:
         return (np.cumsum(durations) * self._voice.pack.hop_samples).astype(np.int32)
 
     def _plan(self, batch: list[_Spoken]) -> None:
-        for spoken, prosody in zip(batch, self._voice.plan([each.task.utterance for each in batch]), strict=True):
-            spoken.prosody = prosody
+        started_s = time.perf_counter()
+        prosodies = self._voice.plan([each.task.utterance for each in batch])
+        planning_s = (time.perf_counter() - started_s) / len(batch)
+        for spoken, prosody in zip(batch, prosodies, strict=True):
+            spoken.prosody, spoken.planning_s = prosody, planning_s
+            first_s = FIRST_STRETCH_S if spoken.task.urgent else LONGEST_STRETCH_S
+            spoken.stretch_frames = round(first_s * self.sample_rate_hz / self._voice.pack.hop_samples)
 
     def _speak(self, batch: list[_Spoken]) -> Piece:
         """The first of them; the others are planned on the way."""
@@ -193,11 +212,7 @@ class ParallelEngine:
         if spoken.prosody is None:
             self._plan(batch)
             assert spoken.prosody is not None  # noqa: S101
-        ends = None
-        if not spoken.stretch_frames:
-            ends = self._ends(spoken.prosody.durations)
-            first_s = FIRST_STRETCH_S if spoken.task.urgent else LONGEST_STRETCH_S
-            spoken.stretch_frames = round(first_s * self.sample_rate_hz / hop)
+        started_s = time.perf_counter()
         end = spoken.prosody.frame_count
         # What is known already is stepped over stretch by stretch: cut elsewhere, samples may round another way.
         while (last := self._stretch_end(spoken)) * hop <= skip and last < end:
@@ -205,7 +220,10 @@ class ParallelEngine:
         first = spoken.done_frames
         audio = self._voice.decode(spoken.prosody, first, last)
         self._advance(spoken, last)
-        return Piece(spoken.task.job_id, audio[max(0, skip - first * hop) :], last == end, 0.0, ends)
+        ends = None if spoken.told else self._ends(spoken.prosody.durations)
+        infer_s = spoken.planning_s + time.perf_counter() - started_s
+        spoken.told, spoken.planning_s = True, 0.0
+        return Piece(spoken.task.job_id, audio[max(0, skip - first * hop) :], last == end, infer_s, ends)
 
     def _stretch_end(self, spoken: _Spoken) -> int:
         """Where the next stretch ends; a rest that is not much longer goes with it."""

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from inference import slices
-from inference.engine import Broken, Engine, Piece, Task
+from inference.engine import HASTE_S, Broken, Engine, Piece, Task
 from inference.frontend.phones import PHONES, Break, Phone, Position, Tone
 from inference.frontend.reading import NothingToSay, OverrideError, read, warm
 from inference.heap import give_back
@@ -57,7 +57,7 @@ _READ_AT_ONCE: Final = 160
 """Characters, before the engine has its turn: as many lines as it plans at once. Each engine's run drives out of the
 processor's caches what the next reading needs: of 30 characters the first takes 0.5 ms, those after it 0.2."""
 _READ_IN_HASTE: Final = 64
-"""Characters, where a beginning is waited for: a few short texts that the engine speaks at once."""
+"""Characters, where a beginning is waited for, and of such texts alone: a few short ones, that are spoken at once."""
 
 
 class _HostGoneError(Exception):
@@ -148,11 +148,14 @@ class Worker:
 
     def _read_some(self) -> None:
         """Hand jobs on to the engine, which can speak short lines together: all that are read already, and of texts a
-        few short ones or one long one, those first whose beginning is waited for, and that are due first.
+        few short ones or one long one, in the order in which the engine would have its turn with them.
         """
-        left = _READ_IN_HASTE if any(job.urgent for job in self._unread) else _READ_AT_ONCE
-        for job in sorted(self._unread, key=lambda job: (not job.phones, not job.urgent, job.due_s)):
-            if left > 0 or job.phones:
+        waiting = sorted(self._unread, key=lambda job: (not job.phones, job.due_s - HASTE_S * job.urgent))
+        first = next((job for job in waiting if not job.phones), None)
+        hasty = first is not None and first.urgent
+        left = _READ_IN_HASTE if hasty else _READ_AT_ONCE
+        for job in waiting:
+            if job.phones or (left > 0 and (job.urgent or not hasty)):
                 left -= len(job.text)
                 self._unread.remove(job)
                 self._read(job)

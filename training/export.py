@@ -317,6 +317,8 @@ BIN_ORDER: Final = np.concatenate([np.arange(0, BINS, 2), np.arange(1, BINS, 2)]
 _QUARTER: Final = np.arange(HOP // 2)
 """Samples of the first quarter of a window, from its start to halfway to its centre."""
 NOISE_STEPS: Final = 32
+_LOUDEST: Final = 4.0
+"""exp of this is 35 dB above anything the teacher says."""
 
 
 def decoder_graph(voice: Voice, ranges: Mapping[str, Range] | None) -> onnx.ModelProto:
@@ -341,11 +343,12 @@ def decoder_graph(voice: Voice, ranges: Mapping[str, Range] | None) -> onnx.Mode
     step = g.op(
         "Mul", g.op("Exp", g.unsqueeze("log_f0", 2)), g.scalar(1 / SAMPLE_RATE_HZ)
     )  # (B, T, 1), cycles a sample
-    # Gains need no bound: of a normalised input these weights make e^38 at most, no infinity; of speech they make e^3.
     amount, turns = _harmonics(g, step, real)
     gain = g.op("Mul", g.op("Exp", _head(g, x, voice, 0)), amount)
     voiced = _turned(g, gain, g.op("Add", _head(g, x, voice, 1, factor=1 / (2 * np.pi)), turns))
-    noise_gain = g.op("Exp", _head(g, x, voice, 2, shift=-float(np.log(NOISE_STEPS))))
+    quieter = -float(np.log(NOISE_STEPS))
+    # Noise is bounded as in `net`: at four times the pace and other pitches it would burst. Gains come to e^1 there.
+    noise_gain = g.op("Exp", g.op("Clip", _head(g, x, voice, 2, shift=quieter), "", g.scalar(_LOUDEST + quieter)))
     noise = (g.op("Mul", part, noise_gain) for part in _noise(g, voice, real))
     _wave(g, *(g.op("Add", *parts) for parts in zip(voiced, noise, strict=True)))
     return g.model(

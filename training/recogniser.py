@@ -38,7 +38,7 @@ _PEAK_RATE: Final = 3e-3
 _WIDTH: Final = 128
 _DILATIONS: Final = (1, 2, 4, 8, 1)
 _PRICES: Final = (2.0, 4.0, 6.0, 9.0, 13.0)
-_VERSION: Final = 2  # of all the above, for the cache
+_VERSION: Final = 3  # of all the above, for the cache
 
 SOUNDS: Final = tuple(name for name in PHONES if name != PAD and name not in PAUSES)
 _SILENCE: Final = len(SOUNDS)
@@ -114,11 +114,11 @@ def recogniser(folder: Path, gains: dict[str, dict[Any, float]], seed: int = 1) 
 
 
 def sentences(gains: dict[str, dict[Any, float]], count: int = SENTENCES) -> list[Utterance]:
-    """The teacher's sentences that the listener and the reader of tones learn from: all of them at the teacher's own
-    pace, and then at the voice's. Who has heard but one of them takes a short syllable for a neutral one.
+    """The teacher's sentences that the listener and the reader of tones learn from, each at the teacher's own pace and
+    at the voice's. Who has heard but one of them takes a short syllable for a neutral one.
     """
-    turns = tqdm(list(product((1.0, PACE), range(count))), desc="teacher", unit="sentence", mininterval=2.0)
-    made = (teach(FIRST_SENTENCE + number, number % len(SPEAKERS), gains, mandarin_pace=pace) for pace, number in turns)
+    turns = tqdm(list(product(range(count), (1.0, PACE))), desc="teacher", unit="sentence", mininterval=2.0)
+    made = (teach(FIRST_SENTENCE + number, number % len(SPEAKERS), gains, mandarin_pace=pace) for number, pace in turns)
     return [one for one in made if one is not None]
 
 
@@ -128,7 +128,7 @@ def build(
     """Teach a listener and choose its price."""
     utterances = in_a_fresh_process(sentences, gains, count)
     heard = [(log_mel(one.audio / 32768.0), _classes(one)) for one in utterances]
-    tuning = max(1, count * _TUNING // SENTENCES)
+    tuning = 2 * max(1, count * _TUNING // SENTENCES)  # at both paces
     listener = _teach(heard[tuning:], steps, seed)
     price = min(_PRICES, key=lambda price: _error_rate(listener, price, utterances[:tuning], heard[:tuning]))
     return Recogniser(listener, price)

@@ -6,20 +6,25 @@ A server that uses all its CPU and keeps nobody waiting is not overloaded: it do
 two steps, which take little from anybody, need a busy CPU alone; those that change what callers get, or turn them away,
 need besides that requests wait. Nobody is turned away before it was tried whether another engine helps.
 
-What lifts the level must hold all of a while, and what ends it is well below what lifted it: it cannot flap. Waits that
-are short because another engine speaks, which costs less, would be long again without it: what ends FALLBACK is spare
-CPU alone.
+What lifts the level must hold all of a while, and what ends it is well below what lifted it. Waits that are short
+because another engine speaks, which costs less, would be long again without it: so what ends FALLBACK is spare CPU
+alone, and if even that was its doing, it lasts longer the next time.
 """
 
 from __future__ import annotations
 
 import enum
+import math
 from dataclasses import dataclass
 from typing import Final
 
 _CALM: Final = 0.5
 """Nobody needs to be refused when the wait is half of what first counted as waiting. Not of what led to REFUSE: while
 refusals keep the wait short, they are what is needed."""
+
+_SOON, _LONGEST_HOLD = 6.0, 30.0
+"""Of recover_s. Another engine that costs less makes CPU to spare, and the first would use it up again at once: each
+time FALLBACK is called for again soon after it was given up, it is held twice as long, five minutes at most."""
 
 
 class Level(enum.IntEnum):
@@ -53,6 +58,8 @@ class Degradation:
 
     def __init__(self, bounds: Bounds) -> None:
         self.level = Level.NORMAL
+        self._hold_s = bounds.recover_s  # for which FALLBACK must not be called for any more
+        self._left_s = -math.inf  # when FALLBACK was given up last
         self._bounds = bounds
         self._calm_cpu = min(bounds.recover_cpu, bounds.cpu)
         fallback_s = bounds.fallback_wait_s
@@ -73,10 +80,11 @@ class Degradation:
         elif self._calm_since_s is None:
             self._calm_since_s = now_s
         called = [level for level, since_s in self._called_since_s.items() if now_s - since_s >= self._bounds.after_s]
+        hold_s = self._hold_s if self.level is Level.FALLBACK else self._bounds.recover_s
         if called:
-            self._move(max(called))
-        elif self._calm_since_s is not None and now_s - self._calm_since_s >= self._bounds.recover_s:
-            self._move(Level(self.level - 1))
+            self._move(max(called), now_s)
+        elif self._calm_since_s is not None and now_s - self._calm_since_s >= hold_s:
+            self._move(Level(self.level - 1), now_s)
         return self.level
 
     def _next(self) -> tuple[Level, ...]:
@@ -91,7 +99,13 @@ class Degradation:
             return False
         return cpu_share < self._calm_cpu or (self.level is Level.REFUSE and wait_s < self._calm_wait_s)
 
-    def _move(self, level: Level) -> None:
+    def _move(self, level: Level, now_s: float) -> None:
+        recover_s = self._bounds.recover_s
+        if self.level < Level.FALLBACK <= level:
+            soon = now_s - self._left_s < _SOON * recover_s
+            self._hold_s = min(2 * self._hold_s, _LONGEST_HOLD * recover_s) if soon else recover_s
+        elif level < Level.FALLBACK <= self.level:
+            self._left_s = now_s
         for passed in [other for other in self._called_since_s if other <= max(level, self.level)]:
             del self._called_since_s[passed]
         self.level = level

@@ -5,13 +5,15 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pytest
 
 from inference.engine import Broken, Engine, Piece, Task
-from inference.parallel import LONGEST_LINE_PHONES, ParallelEngine
+from inference.parallel import LONGEST_LINE_PHONES, PLANNED_PHONES, SHORT_PHONES, ParallelEngine
 from inference.protocol import (
     Cancel,
     Chunk,
@@ -247,6 +249,48 @@ def test_lines_that_wait_are_planned_together_and_each_is_as_it_would_be_alone(
     assert counts == [4, 1]
 
 
+def test_lines_of_unlike_lengths_are_not_planned_together(voice: Voice, monkeypatch: pytest.MonkeyPatch) -> None:
+    phones = tuple(phones_of(LONG[0]))
+    lines = [phones, phones * 3, phones[: len(phones) * 3 // 4], phones * 8, phones * 9]
+    assert len(lines[2]) > SHORT_PHONES
+    assert len(lines[3]) > PLANNED_PHONES
+    engine = ParallelEngine(voice)
+    counts = count_plans(voice, monkeypatch)
+    for number, line in enumerate(lines):
+        engine.add(Task(number, Utterance(line, Manner("female")), urgent=False, due_s=float(number)))
+    while engine.has_work:
+        engine.step()
+    assert counts == [2, 1, 1, 1]
+
+
+def test_what_failed_once_still_tells_when_its_phones_end(voice: Voice, monkeypatch: pytest.MonkeyPatch) -> None:
+    decode, fails = voice.decode, iter([True])
+
+    def fail_once(*stretch: Any) -> npt.NDArray[np.float32]:
+        if next(fails, False):
+            raise MemoryError
+        return decode(*stretch)
+
+    monkeypatch.setattr(voice, "decode", fail_once)
+    engine = ParallelEngine(voice)
+    for number, text in enumerate(LONG[:2]):
+        engine.add(Task(number, Utterance(tuple(phones_of(text)), Manner("female")), urgent=False))
+    pieces = [piece for _ in range(3) for piece in engine.step()]
+    assert [piece.job_id for piece in pieces] == [0, 1]
+    assert all(isinstance(piece, Piece) and piece.ends is not None for piece in pieces)
+
+
+def test_a_flood_of_beginnings_lets_others_have_their_turn(voice: Voice) -> None:
+    engine = ParallelEngine(voice)
+    utterance = Utterance(tuple(phones_of("好。")), Manner("female"))
+    engine.add(Task(0, Utterance(tuple(phones_of(LONG[0])), Manner("female")), urgent=False, due_s=5.0))
+    order = []
+    for number in range(1, 12):
+        engine.add(Task(number, utterance, urgent=True, due_s=5.0 + number / 5))
+        order += [piece.job_id for piece in engine.step()]
+    assert order.index(0) == 4  # who came within a second after it passed it, and nobody else
+
+
 def test_a_beginning_that_is_waited_for_is_planned_alone(voice: Voice, monkeypatch: pytest.MonkeyPatch) -> None:
     engine = ParallelEngine(voice)
     counts = count_plans(voice, monkeypatch)
@@ -289,6 +333,24 @@ def test_several_texts_are_read_before_the_engine_has_its_turn(urgent: bool, rea
         worker._receive()
         worker._read_some()
         assert len(worker._unread) == 6 - read_first
+
+
+def test_in_haste_nothing_else_is_read_unless_it_has_waited_for_long() -> None:
+    book = "今天天气很好。" * 100
+
+    def read_first(*jobs: Job) -> list[int]:
+        with channels() as (channel, guest):
+            worker = Worker(ToneEngine(), guest)
+            worker.warm_up()
+            Host(channel).send(*jobs)
+            worker._receive()
+            worker._read_some()
+            unread = {job.id for job in worker._unread}
+            return [job.id for job in jobs if job.id not in unread]
+
+    urgent, soon, late = (job(number, text, urgent=number == 1) for number, text in ((1, "好。"), (2, book), (3, book)))
+    assert read_first(replace(soon, due_s=9.5), replace(urgent, due_s=10.0)) == [1]
+    assert read_first(replace(late, due_s=8.5), replace(urgent, due_s=10.0)) == [3]
 
 
 def test_what_is_due_first_is_spoken_first(voice: Voice) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -95,6 +96,20 @@ def test_the_graphs_say_what_the_net_says(
         np.testing.assert_allclose(speech.audio, audio * 10 ** (-12 / 20), atol=2e-3)  # float32 cosines of large angles
     else:
         assert abs(int(speech.durations.sum()) - int(durations.sum())) <= 2
+
+
+@torch.no_grad()
+def test_a_burst_of_noise_is_bounded_as_in_the_net(voice: net.Voice, calibration: list[Taught], tmp_path: Path) -> None:
+    """What a voice says of noise far from what it was taught may be anything."""
+    loud = copy.deepcopy(voice)
+    loud.head.bias.view(-1, 3, net.BINS)[:, 2] += 10.0
+    pack = Pack.load(export(loud, tmp_path / "tiny", RECORD, calibration, "fp32"))
+    _, audio = torch_speech(loud, SENTENCES[0], 0)
+    (prosody,) = pack.plan([Utterance(SENTENCES[0], Manner("female"))])
+    gain = 0.5 / float(np.abs(audio).max())  # far from the limiter
+    said = pack.decode(replace(prosody, gain=gain), 0, prosody.frame_count)
+    assert gain < 0.5
+    np.testing.assert_allclose(said, audio * gain, atol=2e-3)
 
 
 def test_a_batch_is_its_sentences_one_by_one(pack: Pack) -> None:

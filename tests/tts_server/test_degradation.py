@@ -73,6 +73,19 @@ def test_waits_that_are_short_for_another_engine_speaks_do_not_end_that() -> Non
     assert [levels.index(level) for level in (2, 1, 0)] == [10, 21, 32]
 
 
+def test_a_fallback_that_makes_the_cpu_spare_itself_is_held_longer_each_time() -> None:
+    """1.3 times what the first engine can do; the other does it for half."""
+    degradation, wait_s, levels = Degradation(BOUNDS), 0.0, list[int]()
+    for second in range(3600):
+        used = 1.3 * (0.5 if degradation.level >= Level.FALLBACK else 1.0)
+        wait_s = max(0.0, wait_s + used - 1.0)
+        levels.append(int(degradation.observe(min(1.0, used), wait_s, second)))
+    last = levels[-1800:]
+    assert last.count(3) > 0.9 * len(last)
+    assert run([(0.1, 0.0)] * 400, degradation, from_s=3600)[-1] == 0  # and it ends when there is little to do
+    assert run([(1.0, 2.0)] * 20 + [(0.5, 0.0)] * 40, degradation, from_s=9000)[-1] == 0, "long ago is forgotten"
+
+
 def test_waits_that_are_only_a_little_shorter_do_not_end_it() -> None:
     assert min(run([(1.0, 0.6)] * 100, at_its_worst(), from_s=60)) == 4
     assert run([(1.0, 0.4)] * 100, at_its_worst(), from_s=60)[-1] == 3
