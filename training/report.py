@@ -51,13 +51,14 @@ def report(pack: Path, checkpoint: Path, folder: Path, *, every: int = 1) -> dic
     subject = _subject(pack, checkpoint, held.samples)
     stage("recogniser")
     listeners = [recogniser.recogniser(folder, gains, seed) for seed in _LISTENERS]
-    stage("reader of tones")
+    stage("readers of tones")
     lessons = held_out.in_a_fresh_process(recogniser.sentences, gains)
-    reader = tones.build(tones.syllables_of(understanding.curve_of(one) for one in lessons))
+    syllables = tones.syllables_of(understanding.curve_of(one) for one in lessons)
+    readers = [tones.build(syllables, seed=seed) for seed in _LISTENERS]
     measurements: list[tuple[str, Callable[[], Chapter]]] = [
         ("spectra", lambda: sound.spectra(subject)),
         ("pitch and durations", lambda: understanding.prosody(subject)),
-        ("tones", lambda: understanding.tones(subject, reader)),
+        ("tones", lambda: understanding.tones(subject, readers)),
         ("phones", lambda: understanding.phones(subject, listeners)),
         ("pocketsphinx", lambda: understanding.sphinx(subject)),
         ("waves", lambda: sound.waves(subject)),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from importlib.metadata import version
 from typing import Final
 
@@ -75,34 +75,38 @@ def prosody(subject: Subject) -> Chapter:
     return Chapter(figures, section("Pitch and durations", text), {"pitch_correlation": worst, "voicing_errors": wrong})
 
 
-def tones(subject: Subject, reader: ToneReader) -> Chapter:
+def tones(subject: Subject, readers: Sequence[ToneReader]) -> Chapter:
     """Mandarin tones, read back from the pitch of the audio."""
     samples = [one for one in subject.samples if one.kind != "en"]
     said = [said for one, said in zip(subject.samples, subject.voice, strict=True) if one.kind != "en"]
-    teacher = reader.confusion(syllables_of(curve_of(one.teacher) for one in samples))
-    brisk = reader.confusion(syllables_of(curve_of(one.brisk) for one in samples))
-    bent = reader.confusion(syllables_of(_taught_curve(one.brisk) for one in samples))
-    voice = reader.confusion(
-        syllables_of(
-            Curve(one.teacher.ids, own.durations, *_pitch_of(own.audio, one.speaker))
-            for one, own in zip(samples, said, strict=True)
-        )
+
+    def read(curves: Iterable[Curve]) -> NDArray[np.int64]:
+        syllables = syllables_of(curves)
+        return np.asarray(sum(reader.confusion(syllables) for reader in readers))
+
+    teacher = read(curve_of(one.teacher) for one in samples)
+    brisk = read(curve_of(one.brisk) for one in samples)
+    bent = read(_taught_curve(one.brisk) for one in samples)
+    voice = read(
+        Curve(one.teacher.ids, own.durations, *_pitch_of(own.audio, one.speaker))
+        for one, own in zip(samples, said, strict=True)
     )
     names = [f"tone {tone.value}" for tone in TONES[:4]] + ["neutral"]
     share = [
         [
             name,
-            str(int(teacher[row].sum())),
+            str(int(teacher[row].sum()) // len(readers)),
             *(f"{counts[row, row] / counts[row].sum():.1%}" for counts in (teacher, brisk, bent, voice)),
         ]
         for row, name in enumerate(names)
     ]
     total = [accuracy(counts) for counts in (teacher, brisk, bent, voice)]
-    share.append(["all", str(int(teacher.sum())), *(f"{value:.1%}" for value in total)])
+    share.append(["all", str(int(teacher.sum()) // len(readers)), *(f"{value:.1%}" for value in total)])
     text = (
         f"A small classifier reads the tone of a syllable from WORLD's pitch of the audio: ten points of log F0 over "
         f"the rime, the clause's level and slope taken away, with the ends of its neighbours and its length. It was "
         f"built on {recogniser.SENTENCES} random sentences of the teacher, each at its own pace and at the voice's. "
+        f"{len(readers)} that began otherwise differ by half a point: shares are their mean, counts their sum. "
         f"The voice speaks with its own durations and pitch. What its pace costs, Mandarin at {PACE:g} times the "
         f"teacher's, *teacher, as fast* shows; *as taught* is that teacher's pitch bent by `training/prosody.py`, "
         f"before any learning: what that costs is not the net's doing either.\n\n"
