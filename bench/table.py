@@ -68,7 +68,7 @@ STEPS: Final = (
     Step("seed-light", ("seed", "--engine", "light", "--scale"), ()),
     Step("first-audio", _USERS, (("--seconds", 20), ("--warmup", 3))),
     Step("underruns", ("underruns",), (("--seconds", 10), ("--warmup", 3))),
-    Step("vip", ("vip", "--rounds", "3", "--rate", "10"), (("--seconds", 12), ("--warmup", 3))),
+    Step("vip", ("vip", "--rounds", "3"), (("--seconds", 12), ("--warmup", 3))),
     Step("peers", ("peers", "--rounds", "1"), (("--seconds", 5),)),
     Step("cached", ("cached", "--rounds", "5"), (("--seconds", 2),)),
     Step("instances", ("instances", "--rounds", "3"), (("--seconds", 8),)),
