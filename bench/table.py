@@ -77,7 +77,7 @@ STEPS: Final = (
     Step("memory", ("memory",), (), page=False),
     Step("idle", ("idle",), (("--seconds", 15),)),
 )
-_SEEDS: Final = (("seed", "standard"), ("seed-light", "light"))
+_SEEDS: Final = (("seed", "default engines"), ("seed-light", "light"))
 SEED_SCALE: Final = 0.4
 """Of the published minutes: 24 s for each number of users, 340 answers of the fewest."""
 
