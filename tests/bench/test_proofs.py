@@ -126,7 +126,7 @@ def test_the_published_test_is_drawn_beside_ours(tmp_path: Path) -> None:
     table.write(tmp_path / "day")
     drawn = (tmp_path / "day-seed.svg").read_text(encoding="utf-8")
     assert "published, 8 cores" in drawn
-    assert "here, 2 cores: standard" in drawn
+    assert "here, 2 cores: default engines" in drawn
     assert "light" not in drawn  # which was not measured
     table.write(tmp_path / "day")
     assert (tmp_path / "day-seed.svg").read_text(encoding="utf-8") == drawn
