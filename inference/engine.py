@@ -16,6 +16,11 @@ HASTE_S: Final = 1.0
 nobody else have a turn."""
 
 
+def turn_s(due_s: float, *, hasty: bool) -> float:
+    """What is to be read, planned or spoken first has the smallest; `hasty`: it is a beginning that is waited for."""
+    return due_s - HASTE_S if hasty else due_s
+
+
 @dataclass(frozen=True, slots=True)
 class Task:
     """One line to speak."""

@@ -17,7 +17,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from inference.engine import HASTE_S, Broken, Piece, Task
+from inference.engine import Broken, Piece, Task, turn_s
 from inference.protocol import Code
 from inference.voice import Prosody, Voice
 
@@ -170,12 +170,11 @@ class ParallelEngine:
         return [first, *heapq.nsmallest(PLANNED_TOGETHER - 1, others, key=self._due_s)]
 
     def _next(self) -> _Spoken:
-        """What is due first; an urgent line that nothing was heard of yet counts as due a while before."""
-        return min(self._waiting.values(), key=self._turn_s)
-
-    def _turn_s(self, spoken: _Spoken) -> float:
-        hasty = spoken.task.urgent and not spoken.done_frames
-        return self._due_s(spoken) - (HASTE_S if hasty else 0.0)
+        """Whose turn it is. Who waits for an urgent line is in haste until he has heard of it."""
+        return min(
+            self._waiting.values(),
+            key=lambda spoken: turn_s(self._due_s(spoken), hasty=spoken.task.urgent and not spoken.done_frames),
+        )
 
     def _due_s(self, spoken: _Spoken) -> float:
         """Of an urgent line that was begun, the rest is due when half of what went out has been heard."""
@@ -196,7 +195,8 @@ class ParallelEngine:
     def _ends(self, durations: npt.NDArray[np.int64]) -> npt.NDArray[np.int32]:
         return (np.cumsum(durations) * self._voice.pack.hop_samples).astype(np.int32)
 
-    def _plan(self, batch: list[_Spoken]) -> None:
+    def _plan(self, batch: list[_Spoken]) -> Prosody:
+        """All of them; the first one's is returned."""
         started_s = time.perf_counter()
         prosodies = self._voice.plan([each.task.utterance for each in batch])
         planning_s = (time.perf_counter() - started_s) / len(batch)
@@ -204,34 +204,33 @@ class ParallelEngine:
             spoken.prosody, spoken.planning_s = prosody, planning_s
             first_s = FIRST_STRETCH_S if spoken.task.urgent else LONGEST_STRETCH_S
             spoken.stretch_frames = round(first_s * self.sample_rate_hz / self._voice.pack.hop_samples)
+        return prosodies[0]
 
     def _speak(self, batch: list[_Spoken]) -> Piece:
         """The first of them; the others are planned on the way."""
         spoken = batch[0]
         hop, skip = self._voice.pack.hop_samples, spoken.task.skip_samples
-        if spoken.prosody is None:
-            self._plan(batch)
-            assert spoken.prosody is not None  # noqa: S101
+        prosody = spoken.prosody or self._plan(batch)
         started_s = time.perf_counter()
-        end = spoken.prosody.frame_count
+        end = prosody.frame_count
         # What is known already is stepped over stretch by stretch: cut elsewhere, samples may round another way.
-        while (last := self._stretch_end(spoken)) * hop <= skip and last < end:
+        while (last := _stretch_end(spoken, end)) * hop <= skip and last < end:
             self._advance(spoken, last)
         first = spoken.done_frames
-        audio = self._voice.decode(spoken.prosody, first, last)
+        audio = self._voice.decode(prosody, first, last)
         self._advance(spoken, last)
-        ends = None if spoken.told else self._ends(spoken.prosody.durations)
+        ends = None if spoken.told else self._ends(prosody.durations)
         infer_s = spoken.planning_s + time.perf_counter() - started_s
         spoken.told, spoken.planning_s = True, 0.0
         return Piece(spoken.task.job_id, audio[max(0, skip - first * hop) :], last == end, infer_s, ends)
-
-    def _stretch_end(self, spoken: _Spoken) -> int:
-        """Where the next stretch ends; a rest that is not much longer goes with it."""
-        assert spoken.prosody is not None, "a line is planned first: this is a bug"  # noqa: S101
-        rest = spoken.prosody.frame_count - spoken.done_frames
-        return spoken.done_frames + (rest if rest < 2 * spoken.stretch_frames else spoken.stretch_frames)
 
     def _advance(self, spoken: _Spoken, last: int) -> None:
         longest = round(LONGEST_STRETCH_S * self.sample_rate_hz / self._voice.pack.hop_samples)
         spoken.done_frames = last
         spoken.stretch_frames = min(spoken.stretch_frames * STRETCH_GROWTH, longest)
+
+
+def _stretch_end(spoken: _Spoken, frame_count: int) -> int:
+    """Where the next stretch of a line of so many frames ends; a rest that is not much longer goes with it."""
+    rest = frame_count - spoken.done_frames
+    return spoken.done_frames + (rest if rest < 2 * spoken.stretch_frames else spoken.stretch_frames)

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from inference import slices
-from inference.engine import HASTE_S, Broken, Engine, Piece, Task
+from inference.engine import Broken, Engine, Piece, Task, turn_s
 from inference.frontend.phones import PHONES, Break, Phone, Position, Tone
 from inference.frontend.reading import NothingToSay, OverrideError, read, warm
 from inference.heap import give_back
@@ -150,7 +150,7 @@ class Worker:
         """Hand jobs on to the engine, which can speak short lines together: all that are read already, and of texts a
         few short ones or one long one, in the order in which the engine would have its turn with them.
         """
-        waiting = sorted(self._unread, key=lambda job: (not job.phones, job.due_s - HASTE_S * job.urgent))
+        waiting = sorted(self._unread, key=lambda job: (not job.phones, turn_s(job.due_s, hasty=job.urgent)))
         first = next((job for job in waiting if not job.phones), None)
         hasty = first is not None and first.urgent
         left = _READ_IN_HASTE if hasty else _READ_AT_ONCE

@@ -20,6 +20,7 @@ import numpy as np
 import psutil
 
 from inference import protocol
+from inference.engine import turn_s
 from inference.protocol import BEAT, Cancel, Chunk, Code, Failure, Ready, Script, Stop, WorkerSpec
 from inference.zygote import WorkerProcess, Zygote
 from shm.channel import Channel, memory_bytes
@@ -346,17 +347,14 @@ class Pool:
         self._pass_others(self._express, express + others)
 
     def _pass_others(self, batcher: Batcher[Job], workers: list[_Worker]) -> None:
-        """What a busy worker would speak next if it had it goes to it at once: a beginning that is waited for, and what
-        is more due than all that it holds.
-        """
+        """The most due job goes to a busy worker at once, if that would speak it before what it holds."""
         while (first := batcher.first()) is not None:
-            at_once = first.urgent and not self._suspects  # for those, some worker must come to have nothing to do
+            hasty = first.urgent and not self._suspects  # for those, some worker must come to have nothing to do
+            first_s = turn_s(first.rank_s, hasty=hasty)
             later = [
                 worker
                 for worker in workers
-                if worker.held
-                and self._room(worker)
-                and (at_once or first.rank_s < min(job.rank_s for job in worker.held.values()))
+                if worker.held and self._room(worker) and first_s < min(job.rank_s for job in worker.held.values())
             ]
             if not later:
                 return

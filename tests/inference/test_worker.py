@@ -30,7 +30,7 @@ from inference.protocol import (
     running_jobs,
 )
 from inference.utterance import Manner, Utterance
-from inference.voice import Prosody, Speech, Voice
+from inference.voice import Prosody, Voice
 from inference.worker import Worker
 from shm.channel import Channel
 from tests.engines import RAISE, AutoregressiveEngine, ToneEngine, phones_of, tone
@@ -193,23 +193,6 @@ def test_short_lines_are_spoken_together_and_each_as_it_would_be_alone(voice: Vo
     assert together == [(0, 1, 3, 4), (2,), (5,), (6,)]
 
 
-def test_what_fails_in_company_is_tried_alone(voice: Voice, monkeypatch: pytest.MonkeyPatch) -> None:
-    engine = ParallelEngine(voice)
-    speak = voice.speak_batch
-
-    def fail_with_male(utterances: Sequence[Utterance]) -> list[Speech]:
-        if any(utterance.manner.speaker == "male" for utterance in utterances):
-            raise RuntimeError("not with him")
-        return speak(utterances)
-
-    monkeypatch.setattr(voice, "speak_batch", fail_with_male)
-    for number, speaker in enumerate(("female", "male", "female")):
-        engine.add(Task(number, Utterance(tuple(phones_of("好。")), Manner(speaker)), urgent=False))
-    results = [result for _ in range(4) for result in engine.step()]
-    assert not engine.has_work
-    assert [(type(result), result.job_id) for result in results] == [(Piece, 0), (Piece, 1), (Piece, 2)]
-
-
 LONG = (
     "你好，世界，这一句要长得多，不会同别的一起说。",
     "这一句也不短，前面还有几句要先说完。",
@@ -301,21 +284,25 @@ def test_a_beginning_that_is_waited_for_is_planned_alone(voice: Voice, monkeypat
     assert counts == [1]
 
 
-def test_what_cannot_be_planned_in_company_is_tried_alone(voice: Voice, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("always", "becomes"), [(False, Piece), (True, Broken)])
+@pytest.mark.parametrize("texts", [("好。",) * 3, LONG[:3]], ids=["spoken together", "planned together"])
+def test_what_fails_in_company_is_tried_alone(
+    voice: Voice, monkeypatch: pytest.MonkeyPatch, texts: Sequence[str], always: bool, becomes: type[Piece | Broken]
+) -> None:
     engine = ParallelEngine(voice)
     plan = voice.plan
 
     def fail_with_male(utterances: Sequence[Utterance]) -> list[Prosody]:
-        if any(utterance.manner.speaker == "male" for utterance in utterances):
+        if any(utterance.manner.speaker == "male" for utterance in utterances) and (always or len(utterances) > 1):
             raise RuntimeError("not with him")
         return plan(utterances)
 
     monkeypatch.setattr(voice, "plan", fail_with_male)
-    for number, speaker in enumerate(("female", "male", "female")):
-        engine.add(Task(number, Utterance(tuple(phones_of(LONG[number])), Manner(speaker)), urgent=False))
+    for number, (text, speaker) in enumerate(zip(texts, ("female", "male", "female"), strict=True)):
+        engine.add(Task(number, Utterance(tuple(phones_of(text)), Manner(speaker)), urgent=False))
     results = [result for _ in range(4) for result in engine.step()]
     assert not engine.has_work
-    assert [(type(result), result.job_id) for result in results] == [(Piece, 0), (Broken, 1), (Piece, 2)]
+    assert [(type(result), result.job_id) for result in results] == [(Piece, 0), (becomes, 1), (Piece, 2)]
 
 
 @pytest.mark.parametrize(("urgent", "read_first"), [(False, 5), (True, 2)])

@@ -120,6 +120,16 @@ def test_a_batch_is_its_sentences_one_by_one(pack: Pack) -> None:
         np.testing.assert_allclose(together.audio, alone.audio, atol=1e-5)
 
 
+def test_what_a_sentence_is_told_does_not_depend_on_its_company(pack: Pack) -> None:
+    """To the last bit: it is planned with others and decoded alone, and must be as if it had been alone all along."""
+    for together, phones in zip(
+        pack.plan([Utterance(phones, Manner("female")) for phones in SENTENCES]), SENTENCES, strict=True
+    ):
+        (alone,) = pack.plan([Utterance(phones, Manner("female"))])
+        for name in ("durations", "frames", "log_f0", "voicing", "phase"):
+            np.testing.assert_array_equal(getattr(together, name), getattr(alone, name), name)
+
+
 def test_pieces_are_the_whole(pack: Pack) -> None:
     (prosody,) = pack.plan([Utterance(SENTENCES[1], Manner("female"))])
     whole = pack.decode(prosody, 0, prosody.frame_count)
